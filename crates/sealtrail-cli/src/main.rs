@@ -1,0 +1,3 @@
+//! The `sealtrail` command.
+
+fn main() {}

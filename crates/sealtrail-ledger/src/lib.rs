@@ -1,0 +1,1 @@
+//! Sealtrail ledger.

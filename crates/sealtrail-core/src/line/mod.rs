@@ -1,0 +1,3 @@
+//! Lines (`docs/spec/01-lines.md`).
+
+pub mod check;

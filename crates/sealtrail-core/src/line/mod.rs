@@ -1,3 +1,0 @@
-//! Lines (`docs/spec/01-lines.md`).
-
-pub mod check;

@@ -1,1 +1,3 @@
 //! Sealtrail core.
+
+pub mod line;

@@ -264,3 +264,46 @@ root = "%s"
 measurements = ["%s"]
 %s''' % (self.name, self.control.hex(), self.vkey(self.control), self.genesis.hex(), head,
          keys.H(spki(self.dev_root)).hex(), (measurement or self.measurement).hex(), extra)
+
+
+class Nitro:
+    """A development root with the form of AWS Nitro Enclaves."""
+
+    def __init__(self, at_ns, **o):
+        from cryptography import x509
+        from cryptography.x509.oid import NameOID
+        import datetime
+        at = datetime.datetime.fromtimestamp(at_ns // 10**9, datetime.timezone.utc)
+        hour = datetime.timedelta(hours=1)
+        self.key, self.chain, issuer_key = None, [], None
+        names = ["root", "middle", "leaf"]
+        for i, name in enumerate(names):
+            key = ec.generate_private_key(o.get("curve", ec.SECP384R1()) if name == "leaf" else ec.SECP384R1())
+            leaf = name == "leaf"
+            start = at + hour if o.get("late") == name else at - hour
+            b = (x509.CertificateBuilder().serial_number(i + 1).public_key(key.public_key())
+                 .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+                 .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[max(i - 1, 0)])]))
+                 .not_valid_before(start).not_valid_after(at + 2 * hour)
+                 .add_extension(x509.BasicConstraints(o.get("ca", {}).get(name, not leaf), o.get("pathlen", {}).get(name)),
+                                critical=True)
+                 .add_extension(x509.KeyUsage(leaf, False, False, False, False, not leaf and name not in o.get("nosign", ()),
+                                              not leaf, False, False), critical=True))
+            cert = b.sign(issuer_key or key, o.get("hash", hashes.SHA384()) if leaf else hashes.SHA384())
+            self.chain.append(cert.public_bytes(Encoding.DER))
+            issuer_key = key
+            self.key = key
+        self.pcrs = {i: bytes([i + 1]) * 48 if i < 5 else bytes(48) for i in range(16)}
+        self.root = keys.H(self.chain[0]).hex()
+
+    def evidence(self, claims, now, change=None, tag=False, indefinite=False, extra=b""):
+        doc = {"module_id": "i-1", "digest": "SHA384", "timestamp": now // 10**6, "pcrs": self.pcrs,
+               "certificate": self.chain[-1], "cabundle": self.chain[:-1], "public_key": claims[32],
+               "user_data": binding(claims), "nonce": claims[40]}
+        doc.update(change or {})
+        pairs = b"".join(cbor.encode(k) + cbor.encode(v) for k, v in doc.items()) + extra
+        payload = b"\xbf" + pairs + b"\xff" if indefinite else cbor.head(5, len(doc)) + pairs
+        protected = cbor.encode({1: -35})
+        sig = sign(self.key, cbor.encode(["Signature1", protected, b"", payload]))[1]
+        doc = cbor.encode([protected, {}, payload, sig])
+        return cbor.encode([1, "nitro-sim", (b"\xd2" if tag else b"") + doc, []])

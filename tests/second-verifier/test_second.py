@@ -757,3 +757,66 @@ def test_cli(tmp_path, capsys):
     out = [json.loads(x) for x in capsys.readouterr().out.splitlines()]
     assert out == [{"outcome": "verified", "reason": None, "classes": [], "warnings": ["unwitnessed"]},
                    {"outcome": "unchecked", "reason": "unreadable", "classes": [], "warnings": []}]
+
+
+NITRO = [
+    (None, {}, {}, ""), (None, {}, dict(tag=True, indefinite=True), ""), (None, dict(pathlen={"root": 1, "middle": 0}), {}, ""),
+    ("evidence-refused", dict(pathlen={"root": 0}), {}, ""), ("evidence-refused", dict(late="middle"), {}, ""),
+    ("evidence-refused", dict(late="leaf"), {}, ""), ("evidence-refused", dict(ca={"middle": False}), {}, ""),
+    ("evidence-refused", dict(ca={"leaf": True}), {}, ""), ("evidence-refused", dict(nosign=["middle"]), {}, ""),
+    ("evidence-refused", {"hash": build.hashes.SHA256()}, {}, ""), ("evidence-refused", {}, dict(change={"timestamp": build.T0 // 10**6 + 700_000}), ""),
+    ("evidence-refused", {}, dict(change={"pcrs": {i: bytes(48) for i in range(16)}}), ""),
+    ("unexpected-code", {}, dict(change={"pcrs": {i: bytes(48) for i in range(16)}}), "debug = true"),
+    ("unexpected-code", {}, dict(change={"pcrs": {0: b"\1" * 48, 1: b"\2" * 48}}), ""),
+    ("binding-mismatch", {}, dict(change={"user_data": bytes(64)}), ""), ("binding-mismatch", {}, dict(change={"public_key": None}), ""),
+    ("challenge-mismatch", {}, dict(change={"nonce": bytes(64)}), ""), ("evidence-malformed", {}, dict(change={"nitrotpm_pcrs": {}}), ""),
+    ("evidence-malformed", {}, dict(change={"digest": "SHA256"}), ""), ("evidence-malformed", {}, dict(change={"pcrs": {32: bytes(48)}}), ""),
+    ("evidence-malformed", {}, dict(change={"cabundle": []}), ""), ("evidence-malformed", {}, dict(extra=b"\x00"), ""),
+    ("untrusted-root", {}, {}, 'streams = ["pay", "x*"]'), (None, {}, {}, 'streams = ["p*ts"]'),
+]
+
+
+@pytest.mark.parametrize("i", range(len(NITRO)))
+def test_nitro_sim(tmp_path, i):
+    cls, chain, doc, extra = NITRO[i]
+    led = ledger()
+    n = build.Nitro(led.now, **chain)
+    e = led.open(TRAIL, "payments", "web-2", evidence=lambda c: n.evidence(c, led.now, **doc))
+    led.batch(e, change={21: [0, None]})
+    finish(led)
+    ref = '[[accept]]\nkind = "nitro-sim"\nroot = "%s"\npcrs = { %s }\n%s\n' % (
+        n.root, ", ".join('"%d" = "%s"' % (k, n.pcrs[k].hex()) for k in (0, 1, 2)), extra)
+    assert classes(run(led, tmp_path, toml=led.policy(extra=ref))) == ([cls] if cls else [], [])
+
+
+def test_nothing_crashes(tmp_path):
+    """Any file broken anywhere gives a verdict."""
+    import random
+    rnd = random.Random(1)
+    led = ledger()
+    n = build.Nitro(led.now)
+    led.open(TRAIL, "payments", "web-2", evidence=lambda c: n.evidence(c, led.now), change={41: [led.epoch.id, 3, led.epoch.last[1], 1]})
+    finish(led)
+    d, p, r = tmp_path / "l", tmp_path / "p", tmp_path / "r"
+    led.write(d)
+    p.write_text(led.policy())
+    r.write_bytes(led.receipt(TRAIL, 1, 3))
+    files = [f for f in d.rglob("*") if f.is_file()] + [p, r]
+    for k in range(1500):
+        f = files[k % len(files)]
+        raw = f.read_bytes()
+        bad = bytearray(raw)
+        for _ in range(rnd.choice((1, 1, 1, 3, 20))):
+            at = rnd.randrange(len(bad))
+            if rnd.random() < 0.7:
+                bad[at] = rnd.choice((0, 1, 0x18, 0x40, 0x5F, 0x80, 0x9F, 0xA0, 0xBF, 0xF6, 0xFF, rnd.randrange(256)))
+            elif rnd.random() < 0.5:
+                del bad[at:at + rnd.randrange(1, 40)]
+            else:
+                bad[at:at] = bytes(rnd.randrange(256) for _ in range(rnd.randrange(1, 9)))
+            if not bad:
+                break
+        f.write_bytes(bad)
+        v = verify.verify(str(d), None if k % 5 == 4 else str(p), [str(r)])
+        assert v["reason"] != "internal-error", (f, v["detail"])
+        f.write_bytes(raw)

@@ -1,7 +1,5 @@
 //! Makes evidence to judge, good unless told otherwise.
 
-use std::collections::BTreeMap;
-
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -272,8 +270,9 @@ pub(crate) fn nitro(document: &[u8]) -> Evidence {
     Evidence::new(Kind::NitroSim, document.to_vec(), Vec::new()).unwrap()
 }
 
+/// Accepts the registers of [`pcr`], those of `indexes` besides 0, 1 and 2.
 pub(crate) fn accept_nitro(root: [u8; 32], indexes: &[u8], debug: bool) -> ReferenceValue {
-    let pcrs: BTreeMap<u8, [u8; 48]> =
-        indexes.iter().map(|&index| (index, pcr(index).try_into().unwrap())).collect();
-    ReferenceValue::nitro_sim(root, pcrs, debug).unwrap()
+    let code = [0, 1, 2].map(|index| pcr(index).try_into().unwrap());
+    let value = ReferenceValue::nitro_sim(root, code, debug);
+    indexes.iter().fold(value, |value, &index| value.with_pcr(index, pcr(index).try_into().unwrap()).unwrap())
 }

@@ -16,7 +16,7 @@ fn judge(edit: &PathEdit<'_>) -> Result<(), Refused> {
 }
 
 fn judge_path(path: &Path) -> Result<(), Refused> {
-    let accept = [accept_nitro(path.root(), &[0, 1, 2], false)];
+    let accept = [accept_nitro(path.root(), &[], false)];
     appraise(&Fields::new(path).signed(path), &expected(), &accept).map(drop)
 }
 
@@ -65,7 +65,7 @@ fn windows_hold_the_timestamp() {
         },
         ..PathEdit::default()
     });
-    let accept = [accept_nitro(path.root(), &[0, 1, 2], false)];
+    let accept = [accept_nitro(path.root(), &[], false)];
     let at = |ms: u64| class(&Fields::new(&path).set("timestamp", ms).signed(&path), &expected(), &accept);
     assert_eq!(at(NOW_MS - 1), "evidence-refused");
     assert_eq!(at(NOW_MS + 999), "passed");
@@ -143,7 +143,7 @@ fn keys_and_signatures_are_p384() {
         ..PathEdit::default()
     });
     let fields = Fields::new(&stranger);
-    let accept = [accept_nitro(stranger.root(), &[0, 1, 2], false)];
+    let accept = [accept_nitro(stranger.root(), &[], false)];
     // Signed by whatever key: the leaf's certificate is refused before the signature is looked at.
     let result = appraise(&fields.signed(&path), &expected(), &accept).map(drop);
     assert_eq!(fault(4, result), CertificateFault::Key);
@@ -189,7 +189,7 @@ fn paths_are_exactly_the_ones_given() {
 #[test]
 fn documents_are_signed_by_their_leaf() {
     let (path, stranger) = (Path::new(&PathEdit::default()), Path::new(&PathEdit::default()));
-    let accept = [accept_nitro(path.root(), &[0, 1, 2], false)];
+    let accept = [accept_nitro(path.root(), &[], false)];
     let refused = appraise(&Fields::new(&path).signed(&stranger), &expected(), &accept).unwrap_err();
     assert_eq!(refused, Refused::Evidence(Refusal::Signature));
 }
@@ -241,7 +241,7 @@ fn certificates_are_der() {
                 Some(root) => crate::make::sha256(root),
                 None => unreachable!(),
             };
-            let accept = [accept_nitro(root, &[0, 1, 2], false)];
+            let accept = [accept_nitro(root, &[], false)];
             let refused = appraise(&fields.signed(&path), &expected(), &accept).unwrap_err();
             assert_eq!(fault(place, Err(refused.clone())), CertificateFault::NotDer, "{}", told(&refused));
         }

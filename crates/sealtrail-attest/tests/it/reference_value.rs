@@ -26,12 +26,17 @@ fn good_tables() {
     assert!(software.applies_to("anything"));
     assert!(!software.accepts_debug());
 
-    let pcrs = || [0, 1, 2, 31].map(|index| (index, [0xcd; 48])).into_iter().collect();
+    let code = |debug| {
+        let value = ReferenceValue::nitro_sim([0xab; 32], [[0xcd; 48]; 3], debug);
+        value.with_pcr(31, [0xcd; 48]).unwrap()
+    };
     let nitro = parse(NITRO).unwrap();
-    assert_eq!(nitro, ReferenceValue::nitro_sim([0xab; 32], pcrs(), false).unwrap());
+    assert_eq!(nitro, code(false));
     assert_eq!(nitro, parse(&format!("{NITRO}debug = false")).unwrap());
     let debug = parse(&format!("{NITRO}debug = true")).unwrap();
-    assert_eq!(debug, ReferenceValue::nitro_sim([0xab; 32], pcrs(), true).unwrap());
+    assert_eq!(debug, code(true));
+    assert!(nitro.with_pcr(32, [0; 48]).is_err());
+    assert!(software.clone().with_pcr(3, [0; 48]).is_err());
     assert!(debug.accepts_debug());
 
     let scoped = parse(&format!("{SOFTWARE}streams = ['payments', 'web-*']")).unwrap();

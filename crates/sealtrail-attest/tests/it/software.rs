@@ -130,8 +130,7 @@ fn roots_are_matched_with_kind_and_code() {
     let fingerprint = root.accept().root();
     let none = ReferenceValue::software(fingerprint, Vec::new());
     assert_eq!(class(&evidence, &expected(), &[stranger.accept(), none]), "unexpected-code");
-    let pcrs = (0..3).map(|index| (index, [1; 48])).collect();
-    let nitro = ReferenceValue::nitro_sim(fingerprint, pcrs, true).unwrap();
+    let nitro = ReferenceValue::nitro_sim(fingerprint, [[1; 48]; 3], true);
     assert_eq!(class(&evidence, &expected(), &[nitro]), "untrusted-root");
     // The control trail takes evidence of kind `ledger` only.
     let mut control = expected();

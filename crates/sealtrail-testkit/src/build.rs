@@ -13,7 +13,8 @@ use sealtrail_core::key::{Algorithm, Signer};
 use sealtrail_core::line::write;
 use sealtrail_core::name::{Identity, LedgerName, Name, TrailId};
 use sealtrail_core::statement::{
-    BatchClaims, Claims, Close, CloseReason, Codec, OpenClaims, Place, Predecessor, Published, Totals, binding, seal,
+    BatchClaims, Claims, Close, CloseReason, Codec, OpenClaims, Place, Predecessor, Published, Totals,
+    binding, seal,
 };
 use sealtrail_keys::Ed25519Key;
 
@@ -126,7 +127,11 @@ impl Builder {
         builder.genesis = builder.control.id;
         let vkey = builder.ledger_key().verifier_key(control).to_string();
         let name = builder.image.name.to_string();
-        builder.control_record("sealtrail.ledger.created", &[("ledger.name", &name), ("ledger.vkey", &vkey)], "");
+        builder.control_record(
+            "sealtrail.ledger.created",
+            &[("ledger.name", &name), ("ledger.vkey", &vkey)],
+            "",
+        );
         builder
     }
 
@@ -159,10 +164,11 @@ impl Builder {
             "version = 1\n\n[ledger]\nname = \"{}\"\ncontrol = \"{control}\"\nkey = \"{key}\"\ngenesis = \"{}\"\n",
             self.image.name, self.genesis
         );
-        for value in accept {
-            policy.push_str("\n[[accept]]\n");
-            policy.push_str(&toml::to_string(value).unwrap());
+        if accept.is_empty() {
+            return policy;
         }
+        policy.push('\n');
+        policy.push_str(&toml::to_string(&BTreeMap::from([("accept", accept)])).unwrap());
         policy
     }
 
@@ -176,7 +182,8 @@ impl Builder {
     pub fn trail(&mut self, name: &str) -> TrailId {
         let id = TrailId(self.random()[..16].try_into().unwrap());
         self.image.trails.insert(id, Vec::new());
-        let attributes = [("retention.class", "standard"), ("trail.id", &id.to_string()), ("trail.name", name)];
+        let attributes =
+            [("retention.class", "standard"), ("trail.id", &id.to_string()), ("trail.name", name)];
         self.control_record("sealtrail.trail.created", &attributes, "");
         id
     }
@@ -189,7 +196,8 @@ impl Builder {
 
     /// A control record with sorted string attributes after `front`.
     pub fn control_record(&mut self, event: &str, attributes: &[(&str, &str)], front: &str) {
-        let pairs: Vec<String> = attributes.iter().map(|(key, value)| format!("\"{key}\":\"{value}\"")).collect();
+        let pairs: Vec<String> =
+            attributes.iter().map(|(key, value)| format!("\"{key}\":\"{value}\"")).collect();
         let line = format!(
             r#"{{"attributes":{{{front}{}}},"eventName":"{event}","resource":1,"scope":2}}"#,
             pairs.join(",")
@@ -306,7 +314,8 @@ impl Builder {
             return attester.attest(binding, challenge, claims.public_key.spki(), now_ms).unwrap();
         }
         let challenge = challenge.unwrap_or([0; 64]);
-        let claims = software::Claims { binding, measurement: self.measurement, issued_at_ms: now_ms, challenge };
+        let claims =
+            software::Claims { binding, measurement: self.measurement, issued_at_ms: now_ms, challenge };
         let signature = self.root.sign(&claims.to_be_signed()).unwrap().try_into().unwrap();
         claims.seal(signature, self.root.public_key().spki()).unwrap().encode()
     }
@@ -372,10 +381,11 @@ impl Builder {
             return (sealed, String::new());
         }
         let seed = self.random();
-        let lines: String = CONTEXTS.iter().copied().chain(records.iter().map(String::as_str)).fold(
-            String::new(),
-            |all, line| all + line + "\n",
-        );
+        let lines: String = CONTEXTS
+            .iter()
+            .copied()
+            .chain(records.iter().map(String::as_str))
+            .fold(String::new(), |all, line| all + line + "\n");
         let mut plain = Vec::new();
         write::header(&mut plain, lines.len() as u64, &[], &seed);
         plain.push(b'\n');

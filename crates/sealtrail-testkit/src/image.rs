@@ -14,9 +14,7 @@ use sealtrail_core::key::Signer;
 use sealtrail_core::merkle::{Tree, leaf_hash};
 use sealtrail_core::name::{LeafIndex, LedgerName, Name, TrailId, TreeSize};
 use sealtrail_core::receipt::{Inclusion, Receipt, ReceiptFile};
-use sealtrail_core::segment::{
-    IndexPair, ItemHead, ItemKind, SegmentHeader, file_end, file_name, push_item,
-};
+use sealtrail_core::segment::{IndexPair, ItemHead, ItemKind, SegmentHeader, file_end, file_name, push_item};
 use sealtrail_core::tile::{TILE_WIDTH, Tile, push_entry};
 
 /// An entry and the body before it.

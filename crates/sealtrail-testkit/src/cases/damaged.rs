@@ -73,7 +73,10 @@ fn list(root: &Path, dir: &Path, files: &mut Vec<(PathBuf, usize)>) {
         if path.is_dir() {
             list(root, &path, files);
         } else if !path.ends_with("policy.toml") {
-            files.push((path.strip_prefix(root).unwrap().to_owned(), fs::metadata(&path).unwrap().len() as usize));
+            files.push((
+                path.strip_prefix(root).unwrap().to_owned(),
+                fs::metadata(&path).unwrap().len() as usize,
+            ));
         }
     }
 }

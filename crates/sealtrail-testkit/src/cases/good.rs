@@ -84,13 +84,15 @@ fn late_pair(builder: &mut Builder, epoch: &mut crate::build::Epoch) {
 fn restart(builder: &mut Builder, epoch: &crate::build::Epoch, algorithm: Algorithm) {
     let named = Some(epoch.as_predecessor(Known::Ledger));
     let place = &epoch.place;
-    let mut next = builder.open(place.trail, place.stream.as_str(), place.instance.as_str(), algorithm, named);
+    let mut next =
+        builder.open(place.trail, place.stream.as_str(), place.instance.as_str(), algorithm, named);
     builder.batch(&mut next, &records(900, 4), |_| {});
     // A boot that died before its first batch, and the one after it.
     let named = Some(next.as_predecessor(Known::Ledger));
     let empty = builder.open(place.trail, place.stream.as_str(), place.instance.as_str(), algorithm, named);
     let named = Some(empty.as_predecessor(Known::Ledger));
-    let mut last = builder.open(place.trail, place.stream.as_str(), place.instance.as_str(), algorithm, named);
+    let mut last =
+        builder.open(place.trail, place.stream.as_str(), place.instance.as_str(), algorithm, named);
     builder.batch(&mut last, &records(910, 4), |_| {});
     builder.close(&mut last);
 }

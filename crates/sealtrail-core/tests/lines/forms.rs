@@ -1,7 +1,8 @@
 //! Every form of the specification, accepted, and every way to miss it, refused with its reason.
 
+use sealtrail_core::body::{LINE_BYTES_MAX, REQUESTS_MAX};
 use sealtrail_core::line::check::{Context, Header, LineError, context, header, record as check_record};
-use sealtrail_core::line::{DEPTH_MAX, LINE_BYTES_MAX, REQUESTS_MAX, write};
+use sealtrail_core::line::{DEPTH_MAX, write};
 
 use crate::{record, with_body};
 

@@ -115,9 +115,9 @@ impl ReferenceValue {
     pub(crate) fn names_enclave(&self, found: &BTreeMap<u8, Pcr>) -> bool {
         match &self.code {
             Code::Software { .. } => false,
-            Code::NitroSim { pcrs, debug } => pcrs
-                .iter()
-                .all(|(index, expected)| found.get(index) == Some(expected) && (*debug || *expected != [0; 48])),
+            Code::NitroSim { pcrs, debug } => pcrs.iter().all(|(index, expected)| {
+                found.get(index) == Some(expected) && (*debug || *expected != [0; 48])
+            }),
         }
     }
 }
@@ -233,7 +233,9 @@ impl From<ReferenceValue> for Table {
     fn from(value: ReferenceValue) -> Self {
         let kind = value.kind().as_str().to_owned();
         let (measurements, pcrs, debug) = match value.code {
-            Code::Software { measurements } => (Some(measurements.iter().map(hex::encode).collect()), None, None),
+            Code::Software { measurements } => {
+                (Some(measurements.iter().map(hex::encode).collect()), None, None)
+            }
             Code::NitroSim { pcrs, debug } => {
                 let pcrs = pcrs.iter().map(|(index, pcr)| (index.to_string(), hex::encode(pcr))).collect();
                 (None, Some(pcrs), debug.then_some(true))

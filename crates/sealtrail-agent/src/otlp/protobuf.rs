@@ -1,18 +1,10 @@
 //! The frame of a protobuf request: ExportLogsServiceRequest, ResourceLogs, ScopeLogs, down to the bytes of each
 //! LogRecord, which are not looked into here.
 
-use super::cursor::{Level, Source};
-use super::wire::{Wire, length};
 use super::Reason;
-
-const RESOURCE_LOGS: u32 = length(1);
-const CONTEXT: u32 = length(1);
-const INNER: u32 = length(2);
-const SCHEMA_URL: u32 = length(3);
-
-/// Bits of the fields that each level has.
-const REQUEST_FIELDS: u32 = 1 << 1;
-const LOGS_FIELDS: u32 = 1 << 1 | 1 << 2 | 1 << 3;
+use super::cursor::{Level, Source};
+use super::schema::frame::{CONTEXT, INNER, LOGS_FIELDS, REQUEST_FIELDS, RESOURCE_LOGS, SCHEMA_URL};
+use super::wire::Wire;
 
 /// Walks the whole frame and counts the records.
 pub(super) fn validate(request: &[u8]) -> Result<u64, Reason> {

@@ -1,11 +1,18 @@
 //! The `sealtrail` command: verbs, wording, exit codes; no logic.
 
+mod admin;
+mod agent;
+mod bench;
+mod dev;
 mod export;
 mod failure;
 mod output;
+mod policy;
 mod progress;
 mod show;
+mod signals;
 mod source;
+mod stack;
 mod verify;
 
 use std::process::ExitCode;
@@ -24,9 +31,16 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Dev(dev::DevArgs),
+    Init(admin::InitArgs),
+    Serve(admin::ServeArgs),
+    Agent(agent::AgentArgs),
     Verify(verify::VerifyArgs),
     Show(show::ShowArgs),
     Export(export::ExportArgs),
+    Stream(admin::StreamArgs),
+    Attest(agent::AttestArgs),
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +58,13 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     match &cli.command {
+        Command::Dev(args) => dev::run(args),
+        Command::Init(args) => admin::init(args),
+        Command::Serve(args) => admin::serve(args),
+        Command::Agent(args) => agent::run(args),
+        Command::Stream(args) => admin::stream(args),
+        Command::Attest(args) => agent::attest(args),
+        Command::Bench(args) => bench::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Show(args) => show::run(args),
         Command::Export(args) => export::run(args),

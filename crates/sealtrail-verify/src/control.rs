@@ -82,7 +82,6 @@ impl Fold {
     pub(crate) fn event(&mut self, event: ControlEvent, policy: &TrustPolicy) -> Result<(), String> {
         let control = policy.control;
         match event {
-<<<<<<< HEAD
             ControlEvent::LedgerCreated { name, vkey } => {
                 let same = name == policy.ledger.name().as_str()
                     && vkey == policy.ledger.verifier_key(control).to_string();
@@ -92,8 +91,6 @@ impl Fold {
                     Err(format!("the ledger was created as `{name}` with key `{vkey}`"))
                 }
             }
-=======
->>>>>>> lines
             ControlEvent::Malformed(name) => {
                 Err(format!("record `{name}` lacks an attribute or has an ill-formed one"))
             }

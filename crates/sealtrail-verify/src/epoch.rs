@@ -199,11 +199,7 @@ impl Epoch {
             return Some((Class::AfterClose, format!("batch `{s}` comes after close `{close}`")));
         }
         claims.close?;
-<<<<<<< HEAD
         self.close.get_or_insert(s);
-=======
-        self.close = Some(s);
->>>>>>> lines
         (s < self.next)
             .then(|| (Class::AfterClose, format!("close `{s}` comes before batch `{}`", self.next - 1)))
     }

@@ -69,7 +69,6 @@ pub(crate) fn compare(
         let detail = "the receipt's trail is not in this ledger".to_owned();
         return Err((Class::ReceiptUnknownTrail, detail, Some(link.trail)));
     };
-<<<<<<< HEAD
     let control = link.trail == state.policy.control;
     let root = if control { state.control_root(link.size) } else { outcome.roots.get(&link.size).copied() };
     let shown = outcome.checkpoint.map_or(0, |(size, _)| size);
@@ -80,18 +79,6 @@ pub(crate) fn compare(
                 "the ledger shows `{shown}` entries, the receipt proves `{size}`: entries were cut off"
             );
             Err((Class::OlderCheckpoint, detail, Some(link.trail)))
-=======
-    if shown < size {
-        let detail =
-            format!("the ledger shown has size `{shown}`, the receipt proves `{size}`: entries were cut off");
-        return Err((Class::OlderCheckpoint, detail));
-    }
-    match root_at_size {
-        Some(found) if found != *root => {
-            let detail =
-                format!("at size `{size}` the ledger shown has another root than the receipt: two histories");
-            Err((Class::ReceiptInconsistent, detail))
->>>>>>> lines
         }
         Some(root) if root != link.root => {
             let detail =

@@ -362,16 +362,10 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         for (class, detail) in finding.into_iter().chain(before).chain(skew) {
             state.findings.add(Finding::new(class, detail).trail(self.trail).entry(index).epoch(id));
         }
-<<<<<<< HEAD
         // Every epoch of this instance before the newest was succeeded when the one after it came.
         let succeeded = self.newest.insert(instance, id).and_then(|older| self.epochs.get_mut(&older));
         if let Some(older) = succeeded {
             older.succeeded = true;
-=======
-        for older in self.order.iter().filter_map(|id| self.epochs.get_mut(id)).filter(|e| !e.succeeded) {
-            older.succeeded |=
-                (&older.open.place.stream, &older.open.place.instance) == (&instance.0, &instance.1);
->>>>>>> lines
         }
         self.epochs.insert(id, epoch);
         self.order.push(id);

@@ -22,14 +22,44 @@ impl Run {
     }
 }
 
-/// Sends all requests over so many connections. An answer other than 200 is retried once a second for a while where it
-/// says so, and otherwise ends the run.
-pub(crate) fn send(address: SocketAddr, requests: &[Vec<u8>], connections: usize) -> io::Result<Run> {
-    let next = AtomicUsize::new(0);
+/// A request that is sent again and again, each time with another time in its first record, so that none is a resend.
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    bytes: Vec<u8>,
+    patch_at: usize,
+}
+
+impl Template {
+    /// From a request and the time, as it stands in it, of its first record.
+    pub(crate) fn new(bytes: Vec<u8>, time_ns: u64) -> Option<Self> {
+        let needle = time_ns.to_le_bytes();
+        let patch_at = bytes.windows(8).position(|window| window == needle)?;
+        Some(Self { bytes, patch_at })
+    }
+
+    fn patched(&mut self, number: usize) -> &[u8] {
+        let time = (1_767_000_000_000_000_000 + number as u64).to_le_bytes();
+        if let Some(place) = self.bytes.get_mut(self.patch_at..self.patch_at + 8) {
+            place.copy_from_slice(&time);
+        }
+        &self.bytes
+    }
+}
+
+/// Sends `count` requests, the templates taking turns, over so many connections. Numbers go on from `first`. Pushback is retried,
+/// every other answer than 200 ends the run.
+pub(crate) fn send(
+    address: SocketAddr,
+    templates: &[Template],
+    (first, count): (usize, usize),
+    connections: usize,
+) -> io::Result<Run> {
+    let next = AtomicUsize::new(first);
     let begun = Instant::now();
     let answers = thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..connections).map(|_| scope.spawn(|| connection(address, requests, &next))).collect();
+        let workers: Vec<_> = (0..connections)
+            .map(|_| scope.spawn(|| connection(address, templates, &next, first + count)))
+            .collect();
         let joined = workers.into_iter().map(|worker| {
             worker.join().unwrap_or_else(|_| Err(io::Error::other("a load generator's thread panicked")))
         });
@@ -41,13 +71,23 @@ pub(crate) fn send(address: SocketAddr, requests: &[Vec<u8>], connections: usize
     Ok(Run { elapsed, answers })
 }
 
-fn connection(address: SocketAddr, requests: &[Vec<u8>], next: &AtomicUsize) -> io::Result<Vec<Duration>> {
+fn connection(
+    address: SocketAddr,
+    templates: &[Template],
+    next: &AtomicUsize,
+    end: usize,
+) -> io::Result<Vec<Duration>> {
+    let mut templates = templates.to_vec();
+    let turns = templates.len().max(1);
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     let mut times = Vec::new();
-    while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let Some(template) = templates.get_mut(number % turns).filter(|_| number < end) else { break };
+        let request = template.patched(number);
         let begun = Instant::now();
         let mut tries = 0;
         loop {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Time of the first record.
-const BEGINNING_NS: u64 = 1_767_225_600_000_000_000;
+pub(crate) const BEGINNING_NS: u64 = 1_767_225_600_000_000_000;
 
 /// A request of synthetic audit events, about 275 bytes each on the wire and 300 as lines.
 pub(crate) fn synthetic(first: u64, count: u64) -> Vec<u8> {
@@ -13,10 +13,18 @@ pub(crate) fn synthetic(first: u64, count: u64) -> Vec<u8> {
         fixed64(&mut record, 11, BEGINNING_NS + n * 1000 + 17);
         varint_field(&mut record, 2, 9);
         bytes(&mut record, 3, b"INFO");
-        bytes(&mut record, 5, &string_value(&format!("user {} read account {}", n % 997, n * 7919 % 1_000_003)));
+        bytes(
+            &mut record,
+            5,
+            &string_value(&format!("user {} read account {}", n % 997, n * 7919 % 1_000_003)),
+        );
         attribute(&mut record, "event.outcome", &string_value("success"));
         attribute(&mut record, "user.id", &string_value(&format!("u-{:06}", n % 997)));
-        attribute(&mut record, "source.address", &string_value(&format!("10.1.{}.{}", n % 251, n * 31 % 251)));
+        attribute(
+            &mut record,
+            "source.address",
+            &string_value(&format!("10.1.{}.{}", n % 251, n * 31 % 251)),
+        );
         attribute(&mut record, "request.sequence", &int_value(n));
         bytes(&mut record, 9, &(u128::from(n + 1) * 0x9e37_79b9_7f4a_7c15).to_be_bytes());
         bytes(&mut record, 10, &(n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());

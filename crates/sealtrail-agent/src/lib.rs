@@ -1,1 +1,4 @@
 //! Sealtrail agent.
+
+pub mod otlp;
+pub mod redact;

@@ -115,7 +115,7 @@ impl<'a> UnverifiedNote<'a> {
             return Err(NoteError::Malformed("longer than 64 KiB"));
         }
         let all = std::str::from_utf8(bytes).map_err(|_| NoteError::Malformed("not UTF-8"))?;
-        if all.chars().any(|c| c.is_ascii_control() && c != '\n') {
+        if all.chars().any(|c| c < ' ' && c != '\n') {
             return Err(NoteError::Malformed("control characters"));
         }
         let split = all.rfind("\n\n").ok_or(NoteError::Malformed("no signature block"))?;
@@ -144,6 +144,7 @@ impl<'a> UnverifiedNote<'a> {
         let mut verified: Vec<String> = Vec::new();
         for (name, id, signature) in &self.signatures {
             let Some(key) = keys.iter().find(|k| k.name == *name && k.id == *id) else { continue };
+            // Of several lines by one key the first counts.
             if verified.iter().any(|v| v == name) {
                 continue;
             }

@@ -71,18 +71,7 @@ impl Home {
     pub async fn start_in(&self, path: &Path, config: Config, env: Environment) -> Running {
         let path = path.to_owned();
         let opened = tokio::task::spawn_blocking(move || Ledger::open_with(&path, config, env));
-        let ledger = Arc::new(opened.await.unwrap().unwrap());
-        let listener = ledger.listen().await.unwrap();
-        let client = Client::new(listener.local_addr().unwrap());
-        let (stop, stopped) = oneshot::channel();
-        let serving = ledger.clone();
-        let server = tokio::spawn(async move {
-            let shutdown = async {
-                let _ = stopped.await;
-            };
-            serving.serve(listener, shutdown).await.unwrap();
-        });
-        Running { ledger, client, stop, server }
+        serve(opened.await.unwrap().unwrap()).await
     }
 
     /// An agent of the first trail whose epoch has begun.
@@ -91,6 +80,22 @@ impl Home {
         agent.begin(&running.client, &self.attester).await;
         agent
     }
+}
+
+/// Serves a ledger on loopback.
+pub async fn serve(ledger: Ledger) -> Running {
+    let ledger = Arc::new(ledger);
+    let listener = ledger.listen().await.unwrap();
+    let client = Client::new(listener.local_addr().unwrap());
+    let (stop, stopped) = oneshot::channel();
+    let serving = ledger.clone();
+    let server = tokio::spawn(async move {
+        let shutdown = async {
+            let _ = stopped.await;
+        };
+        serving.serve(listener, shutdown).await.unwrap();
+    });
+    Running { ledger, client, stop, server }
 }
 
 impl Home {

@@ -98,7 +98,7 @@ fn time() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), any::<u64>()]
 }
 
-fn record() -> impl Strategy<Value = LogRecord> {
+pub(crate) fn record() -> impl Strategy<Value = LogRecord> {
     let numbers = (time(), time(), small(), small(), prop_oneof![-5..30, any::<i32>()]);
     let texts = (text(), text(), id(), id());
     (numbers, texts, prop::option::of(any_value()), attributes()).prop_map(

@@ -108,6 +108,12 @@ impl UnverifiedStatement {
         self.key_id
     }
 
+    /// The algorithm in the envelope.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// Checks key and signature: the only way to a [`Statement`].
     ///
     /// # Errors

@@ -126,7 +126,8 @@ impl Evidence {
         if count > ENDORSEMENTS_MAX {
             return Err(EvidenceError::TooManyEndorsements { found: count });
         }
-        let endorsements = (0..count).map(|_| reader.bytes().map(<[u8]>::to_vec)).collect::<Result<_, _>>()?;
+        let endorsements =
+            (0..count).map(|_| reader.bytes().map(<[u8]>::to_vec)).collect::<Result<_, _>>()?;
         reader.end()?;
         let kind = Kind::from_name(name).ok_or_else(|| EvidenceError::UnknownKind { found: shown(name) })?;
         Ok(Self { kind, evidence, endorsements })

@@ -18,8 +18,8 @@ use crate::refused::Refusal;
 
 /// DER of a P-384 SubjectPublicKeyInfo up to the point (`docs/spec/03-statements.md` 3.2).
 const SPKI_PREFIX: [u8; 23] = [
-    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00,
-    0x22, 0x03, 0x62, 0x00,
+    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
+    0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
 ];
 
 /// An uncompressed P-384 point: 04 ‖ x ‖ y.
@@ -163,7 +163,8 @@ fn check_chain(cabundle: &[&[u8]], leaf: &[u8], at: Duration) -> Result<(), webp
     let leaf = CertificateDer::from(leaf);
     let leaf = EndEntityCert::try_from(&leaf)?;
     // From the leaf up, the order in which the path is built.
-    let issuers: Vec<CertificateDer<'_>> = issuers.iter().rev().map(|der| CertificateDer::from(*der)).collect();
+    let issuers: Vec<CertificateDer<'_>> =
+        issuers.iter().rev().map(|der| CertificateDer::from(*der)).collect();
     let exactly_these = |path: &webpki::VerifiedPath<'_>| {
         let used = path.intermediate_certificates().map(|certificate| certificate.der());
         if used.eq(issuers.iter().cloned()) { Ok(()) } else { Err(webpki::Error::UnknownIssuer) }

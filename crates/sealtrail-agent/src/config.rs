@@ -10,6 +10,8 @@ use sealtrail_core::key::Algorithm;
 use sealtrail_core::name::{LedgerName, Name, NameError, TrailId};
 use sealtrail_core::note::{NoteError, VerifierKey};
 
+use crate::redact::RedactionRules;
+
 /// A day in milliseconds: bound of heartbeat interval and age (`docs/spec/03-statements.md` 3.3).
 const DAY_MS: u64 = 86_400_000;
 
@@ -114,7 +116,7 @@ pub struct LedgerConfig {
 }
 
 /// `[otlp]`
-#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpConfig {
     /// gRPC.
@@ -148,7 +150,7 @@ impl Default for BatchConfig {
 }
 
 /// `[outbox]`
-#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutboxConfig {
     /// The state directory: outbox, instance name, receipts. One agent uses it at a time.
@@ -159,7 +161,7 @@ pub struct OutboxConfig {
 }
 
 /// `[attester]`
-#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttesterConfig {
     /// `software` or `nitro-sim`.
@@ -256,6 +258,14 @@ impl Config {
     /// [`ConfigError::Toml`].
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
         Ok(toml::from_str(text)?)
+    }
+
+    /// The redaction rules.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn redaction_rules(&self) -> Result<RedactionRules, ConfigError> {
+        Ok(RedactionRules::default())
     }
 
     /// Checks names, key and bounds.

@@ -25,6 +25,8 @@ pub(crate) struct Reached {
     pub(crate) committed: u64,
     /// Ordinals the ledger refused.
     pub(crate) refused: Arc<BTreeSet<u64>>,
+    /// Batches in the outbox, or on their way there, that have no receipt and were not refused.
+    pub(crate) pending: u64,
     /// Where the synced part of the outbox ends.
     pub(crate) end: Position,
     /// The outbox can no longer be written: nothing more will be safe.
@@ -54,10 +56,10 @@ struct Shared {
 pub(crate) struct Progress(Arc<Shared>);
 
 impl Progress {
-    /// At the start, with so many bytes left over from before and room for so many in all.
-    pub(crate) fn new(pending_bytes: u64, pending_bytes_max: u64) -> Self {
+    /// At the start, with so many batches and bytes left over from before and room for so many bytes in all.
+    pub(crate) fn new(pending: u64, pending_bytes: u64, pending_bytes_max: u64) -> Self {
         Self(Arc::new(Shared {
-            reached: watch::channel(Reached::default()).0,
+            reached: watch::channel(Reached { pending, ..Reached::default() }).0,
             pending_bytes: AtomicU64::new(pending_bytes),
             pending_bytes_max,
             disk_full: AtomicBool::new(false),
@@ -78,18 +80,26 @@ impl Progress {
         });
     }
 
-    /// Batches below the ordinal have receipts.
-    pub(crate) fn committed(&self, below: u64) {
-        self.0.reached.send_modify(|reached| reached.committed = reached.committed.max(below));
+    /// A batch was sealed and takes so many bytes in the outbox.
+    pub(crate) fn add_pending(&self, bytes: u64) {
+        self.0.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.0.reached.send_modify(|reached| reached.pending += 1);
     }
 
-    /// The ledger refused this one.
-    pub(crate) fn refused(&self, ordinal: u64) {
+    /// A batch waits no longer: it has a receipt, or was refused. The ordinal is `None` for one of an earlier process.
+    pub(crate) fn settle(&self, bytes: u64, ordinal: Option<u64>, refused: bool) {
+        let less = |now: u64| Some(now.saturating_sub(bytes));
+        // The closure never answers `None`, so the update cannot fail.
+        let _ = self.0.pending_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         self.0.reached.send_modify(|reached| {
-            let refused = Arc::make_mut(&mut reached.refused);
-            refused.insert(ordinal);
-            while refused.len() > REFUSED_MAX {
-                refused.pop_first();
+            reached.pending = reached.pending.saturating_sub(1);
+            let Some(ordinal) = ordinal else { return };
+            if refused {
+                let set = Arc::make_mut(&mut reached.refused);
+                set.insert(ordinal);
+                while set.len() > REFUSED_MAX {
+                    set.pop_first();
+                }
             }
             reached.committed = reached.committed.max(ordinal + 1);
         });
@@ -123,18 +133,6 @@ impl Progress {
             Ok(_) => Fate::Safe,
             Err(_) => Fate::Lost,
         }
-    }
-
-    /// Counts bytes that wait for the ledger.
-    pub(crate) fn add_pending(&self, bytes: u64) {
-        self.0.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Bytes that wait no longer.
-    pub(crate) fn remove_pending(&self, bytes: u64) {
-        let less = |now: u64| Some(now.saturating_sub(bytes));
-        // The closure never answers `None`, so the update cannot fail.
-        let _ = self.0.pending_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Bytes that wait for the ledger.

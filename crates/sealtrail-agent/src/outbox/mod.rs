@@ -26,9 +26,9 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
-pub(crate) use file::Position;
+pub(crate) use file::{Position, RawItem};
 pub use item::{Held, ItemError};
-pub(crate) use item::{Digests, EVIDENCE_BYTES_MAX, Item, RECEIPT_BYTES_MAX};
+pub(crate) use item::{Digests, Item, RECEIPT_BYTES_MAX};
 pub(crate) use known::{KnownBatch, Origin, RESEND_WINDOW_NS};
 pub(crate) use reader::Reader;
 pub(crate) use recent::{expire, release};

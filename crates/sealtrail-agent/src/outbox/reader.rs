@@ -53,7 +53,8 @@ impl Reader {
     /// Opens the file at the position, or the first one after it.
     fn open_file(&mut self) -> io::Result<bool> {
         let all = numbers(&files_dir(&self.state), "out")?;
-        for number in all.into_iter().filter(|n| *n >= self.at.file) {
+        let from = self.at.file;
+        for number in all.into_iter().filter(|n| *n >= from) {
             if number > self.at.file {
                 self.at = Position { file: number, offset: 0 };
             }

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Closed, Epoch, MapperSettings};
 use crate::otlp::{Encoding, Reason};
+use crate::outbox::KnownBatch;
 use crate::progress::Progress;
 
 /// Requests waiting for the mapper. It maps 1,000 records in under a millisecond, so these are worth a second at most;
@@ -78,6 +79,8 @@ pub(crate) enum Message {
     Request(Received, oneshot::Sender<Verdict>),
     /// A request that became a stub.
     Stub(RequestStub),
+    /// Batches of earlier processes whose digests count.
+    Know(Vec<KnownBatch>),
     /// An epoch is open at the ledger: seal.
     Begin(Box<Epoch>),
     /// Cut what is open, seal a close, say which it was.

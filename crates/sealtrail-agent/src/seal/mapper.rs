@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 use super::resend::{Known, Resends};
 use super::{Closed, Deferred, Job, Lines, Message, Received, RequestStub, Verdict};
 use crate::environment::Environment;
-use crate::outbox::KnownBatch;
 use crate::otlp::{BatchLines, Pushed, Reason, Request};
 use crate::progress::Progress;
 use crate::redact::RedactionRules;
@@ -42,8 +41,6 @@ pub(crate) struct MapperParts {
     pub(crate) progress: Progress,
     pub(crate) status: Status,
     pub(crate) jobs: SyncSender<Job>,
-    /// Batches of earlier processes whose digests count.
-    pub(crate) known: Vec<KnownBatch>,
 }
 
 /// The mapper.
@@ -92,8 +89,7 @@ struct Gone;
 impl Mapper {
     /// A mapper without an epoch.
     pub(crate) fn new(parts: MapperParts) -> Self {
-        let MapperParts { env, settings, progress, status, jobs, known } = parts;
-        let resends = Resends::load(&known, env.clock.wall_ns(), env.clock.monotonic_ns());
+        let MapperParts { env, settings, progress, status, jobs } = parts;
         Self {
             last_cut_ns: env.clock.monotonic_ns(),
             env,
@@ -102,7 +98,7 @@ impl Mapper {
             progress,
             status,
             jobs,
-            resends,
+            resends: Resends::default(),
             stage: Stage::Closed,
             totals: Totals::default(),
             published: Totals::default(),
@@ -130,6 +126,11 @@ impl Mapper {
         match message {
             Message::Request(received, reply) => self.request(received, reply),
             Message::Stub(stub) => self.request_stub(None, stub),
+            Message::Know(batches) => {
+                let clock = &self.env.clock;
+                self.resends = Resends::load(&batches, clock.wall_ns(), clock.monotonic_ns());
+                Ok(())
+            }
             Message::Begin(epoch) => {
                 if let Some(settings) = self.next_settings.take() {
                     self.settings = settings;

@@ -98,7 +98,8 @@ impl Agent {
         attester: Box<dyn Attester>,
         env: Environment,
     ) -> Result<AgentHandle, StartError> {
-        let rules = config.redaction_rules()?;
+        let redaction_key = env.random_32().map_err(OutboxError::from)?;
+        let rules = config.redaction_rules(&redaction_key)?;
         let settings = config.check()?;
         let state = StateDir::open(&settings.config.outbox.dir)?;
         let instance = state.instance(settings.instance.as_ref(), &env)?;
@@ -108,7 +109,8 @@ impl Agent {
             stream: settings.stream.clone(),
             instance,
         };
-        let parts = Parts { settings, rules, place, state: Arc::new(state), env, attester: attester.into() };
+        let (state, attester) = (Arc::new(state), attester.into());
+        let parts = Parts { settings, rules, redaction_key, place, state, env, attester };
         parts.start()
     }
 }
@@ -116,7 +118,9 @@ impl Agent {
 /// What everything is made from.
 struct Parts {
     settings: Settings,
-    rules: RedactionRules,
+    rules: Arc<RedactionRules>,
+    /// Of keyed hashes. It never leaves this process, so hashes of different processes do not match.
+    redaction_key: [u8; 32],
     place: Place,
     state: Arc<StateDir>,
     env: Environment,
@@ -149,7 +153,7 @@ impl Parts {
         }
         let (threads, shared) = self.start_pipeline(&status, &progress, &recovered)?;
         let (commands, inbox) = mpsc::channel(8);
-        let handle_parts = (shared.intake.clone(), self.settings.clone());
+        let (redaction_key, settings) = (self.redaction_key, Mutex::new(self.settings.clone()));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("sealtrail-io")
@@ -162,8 +166,8 @@ impl Parts {
             http: http_address,
             status,
             progress,
-            intake: handle_parts.0,
-            settings: Mutex::new(handle_parts.1),
+            redaction_key,
+            settings,
             commands,
             main: Some(main),
             threads,
@@ -198,6 +202,7 @@ impl Parts {
         .map_err(|source| OutboxError::Io { path: self.state.path().to_owned(), source })?;
         let (outbox, appends) = sync_channel(APPENDS_MAX);
         let (jobs, incoming_jobs) = sync_channel(JOBS_MAX);
+        let (spent, incoming_spent) = sync_channel(1 + JOBS_MAX);
         let (intake, messages) = intake(progress.clone());
         let seen = Seen::default();
         let sealer = Sealer::new(SealerParts {
@@ -206,13 +211,15 @@ impl Parts {
             progress: progress.clone(),
             status: status.clone(),
             outbox: outbox.clone(),
+            spent,
         })?;
         let mapper = Mapper::new(MapperParts {
             env: self.env.clone(),
-            settings: mapper_settings(&self.settings, self.rules.clone()),
+            settings: mapper_settings(&self.settings, Arc::clone(&self.rules)),
             progress: progress.clone(),
             status: status.clone(),
             jobs,
+            spent: incoming_spent,
         });
         let threads = vec![
             spawn("sealtrail-map", move || mapper.run(&messages))?,
@@ -345,7 +352,7 @@ pub struct AgentHandle {
     http: SocketAddr,
     status: Status,
     progress: Progress,
-    intake: Intake,
+    redaction_key: [u8; 32],
     settings: Mutex<Settings>,
     commands: mpsc::Sender<Command>,
     main: Option<JoinHandle<()>>,
@@ -390,7 +397,7 @@ impl AgentHandle {
     /// # Errors
     /// [`ReconfigureError`]: a configuration that is refused, or one that changes what a restart alone can change.
     pub fn reconfigure(&self, config: Config) -> Result<(), ReconfigureError> {
-        let rules = config.redaction_rules()?;
+        let rules = config.redaction_rules(&self.redaction_key)?;
         let settings = config.check()?;
         let mut now = self.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let fixed = [

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sealtrail_core::body::{PLAIN_BYTES_MAX, RECORDS_MAX};
 use sealtrail_core::checkpoint::LedgerKey;
@@ -10,7 +11,7 @@ use sealtrail_core::key::Algorithm;
 use sealtrail_core::name::{LedgerName, Name, NameError, TrailId};
 use sealtrail_core::note::{NoteError, VerifierKey};
 
-use crate::redact::RedactionRules;
+use crate::redact::{RedactionConfig, RedactionError, RedactionRules};
 
 /// A day in milliseconds: bound of heartbeat interval and age (`docs/spec/03-statements.md` 3.3).
 const DAY_MS: u64 = 86_400_000;
@@ -41,6 +42,9 @@ pub enum ConfigError {
         /// `<ledger name>/<control trail id>`.
         expected: String,
     },
+    /// The redaction rules are refused.
+    #[error("configuration has a bad redaction rule: {0}")]
+    Redaction(#[from] RedactionError),
     /// The ledger's address is not `http://host[:port]`.
     #[error("ledger url `{0}` is not of the form http://host[:port]")]
     Url(String),
@@ -95,6 +99,9 @@ pub struct Config {
     pub batch: BatchConfig,
     /// Where batches are kept until the ledger has them.
     pub outbox: OutboxConfig,
+    /// What is taken out of records before they are sealed.
+    #[serde(default)]
+    pub redaction: RedactionConfig,
     /// What makes evidence.
     pub attester: AttesterConfig,
 }
@@ -260,12 +267,12 @@ impl Config {
         Ok(toml::from_str(text)?)
     }
 
-    /// The redaction rules.
+    /// Compiles the redaction rules. `key` is that of keyed hashes.
     ///
     /// # Errors
-    /// [`ConfigError`].
-    pub fn redaction_rules(&self) -> Result<RedactionRules, ConfigError> {
-        Ok(RedactionRules::default())
+    /// [`ConfigError::Redaction`].
+    pub(crate) fn redaction_rules(&self, key: &[u8; 32]) -> Result<Arc<RedactionRules>, ConfigError> {
+        Ok(Arc::new(RedactionRules::compile(&self.redaction, key)?))
     }
 
     /// Checks names, key and bounds.

@@ -1,5 +1,6 @@
 //! The agent's life: drain what is left, begin an epoch, serve, begin the next, close.
 
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::config::Settings;
 use crate::epoch::{Opened, Opener, predecessor_by_ledger};
+use crate::otlp::Limits;
 use crate::outbox::{Append, KnownBatch};
 use crate::progress::Progress;
 use crate::receive::Answering;
@@ -31,14 +33,14 @@ pub(crate) enum Command {
     /// Close the epoch and end.
     Stop,
     /// Go on under another configuration, in a new epoch.
-    Reconfigure(Box<Settings>, RedactionRules),
+    Reconfigure(Box<Settings>, Arc<RedactionRules>),
 }
 
 /// Why serving ended.
 #[derive(Debug)]
 enum Event {
     Stop,
-    Reconfigure(Box<Settings>, RedactionRules),
+    Reconfigure(Box<Settings>, Arc<RedactionRules>),
     /// The epoch nears its end.
     Aging,
     /// The outbox is broken.
@@ -49,7 +51,7 @@ enum Event {
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     pub(crate) opener: Opener,
-    pub(crate) rules: RedactionRules,
+    pub(crate) rules: Arc<RedactionRules>,
     pub(crate) intake: Intake,
     pub(crate) progress: Progress,
     pub(crate) status: Status,
@@ -87,7 +89,7 @@ enum Ended {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     commands: mpsc::Receiver<Command>,
-    next: Option<(Box<Settings>, RedactionRules)>,
+    next: Option<(Box<Settings>, Arc<RedactionRules>)>,
 }
 
 impl Inbox {
@@ -208,8 +210,8 @@ impl Lifecycle {
         begun
     }
 
-    async fn configure(&mut self, settings: Settings, rules: RedactionRules) {
-        let mapper = mapper_settings(&settings, rules.clone());
+    async fn configure(&mut self, settings: Settings, rules: Arc<RedactionRules>) {
+        let mapper = mapper_settings(&settings, Arc::clone(&rules));
         self.opener.redaction = rules.digest();
         self.opener.settings = settings;
         self.rules = rules;
@@ -342,11 +344,10 @@ async fn interruptible<T>(
 }
 
 /// What the mapper needs of a configuration.
-pub(crate) fn mapper_settings(settings: &Settings, rules: RedactionRules) -> MapperSettings {
+pub(crate) fn mapper_settings(settings: &Settings, rules: Arc<RedactionRules>) -> MapperSettings {
     let batch = &settings.config.batch;
     MapperSettings {
-        records_max: batch.records_max,
-        bytes_max: batch.bytes_max,
+        limits: Limits { records_max: batch.records_max, bytes_max: batch.bytes_max },
         delay_ns: batch.delay_ms.saturating_mul(1_000_000),
         heartbeat_ns: settings.config.heartbeat_ms.saturating_mul(1_000_000),
         rules,

@@ -127,7 +127,8 @@ impl Content {
 }
 
 fn check_lines(claims: &BatchClaims, plain: &[u8]) -> Result<Lines, (Class, String)> {
-    let form = |leaf: usize, error: check::LineError| (Class::LineForm, format!("line of leaf `{leaf}`: {error}"));
+    let form =
+        |leaf: usize, error: check::LineError| (Class::LineForm, format!("line of leaf `{leaf}`: {error}"));
     let mut counted = Lines::default();
     let mut contexts = Vec::with_capacity(claims.context_count as usize);
     for (leaf, line) in split_lines(plain).enumerate().skip(1) {

@@ -74,8 +74,12 @@ impl Fold {
     /// Takes the next event; an error in words where it contradicts what came before.
     pub(crate) fn event(&mut self, event: ControlEvent, control: TrailId) -> Result<(), String> {
         match event {
-            ControlEvent::Malformed(name) => Err(format!("record `{name}` lacks an attribute or has an ill-formed one")),
-            ControlEvent::TrailCreated { trail, .. } if trail == control || self.trails.contains_key(&trail) => {
+            ControlEvent::Malformed(name) => {
+                Err(format!("record `{name}` lacks an attribute or has an ill-formed one"))
+            }
+            ControlEvent::TrailCreated { trail, .. }
+                if trail == control || self.trails.contains_key(&trail) =>
+            {
                 Err(format!("trail `{trail}` is created twice"))
             }
             ControlEvent::TrailCreated { trail, name } => {

@@ -97,8 +97,12 @@ pub(crate) struct Placed {
 
 impl Epoch {
     pub(crate) fn new(id: Identity, trail: TrailId, open: OpenClaims, received_ns: u64) -> Self {
-        let before =
-            Before { sequence: None, totals: Totals::default(), wall_clock_ns: open.opened_at_ns, monotonic_ns: 0 };
+        let before = Before {
+            sequence: None,
+            totals: Totals::default(),
+            wall_clock_ns: open.opened_at_ns,
+            monotonic_ns: 0,
+        };
         Self {
             id,
             trail,
@@ -157,12 +161,16 @@ impl Epoch {
         } else {
             self.fill_hole(s, claims.prev);
             placed.late = true;
-            placed.findings.push((Class::Late, format!("batch `{s}` was logged after batch `{}`", self.next - 1)));
+            placed
+                .findings
+                .push((Class::Late, format!("batch `{s}` was logged after batch `{}`", self.next - 1)));
         }
         if let Some(finding) = self.close_finding(claims) {
             placed.findings.push(finding);
         } else if !self.chained(s, identity, claims.prev) {
-            placed.findings.push((Class::ChainBroken, format!("batch `{s}` does not follow its neighbours by hash")));
+            placed
+                .findings
+                .push((Class::ChainBroken, format!("batch `{s}` does not follow its neighbours by hash")));
         }
         self.identities.insert(s, identity);
         self.next = self.next.max(s + 1);
@@ -192,7 +200,8 @@ impl Epoch {
         }
         claims.close?;
         self.close = Some(s);
-        (s < self.next).then(|| (Class::AfterClose, format!("close `{s}` comes before batch `{}`", self.next - 1)))
+        (s < self.next)
+            .then(|| (Class::AfterClose, format!("close `{s}` comes before batch `{}`", self.next - 1)))
     }
 
     fn chained(&mut self, s: u64, identity: Identity, prev: Identity) -> bool {
@@ -217,11 +226,15 @@ impl Epoch {
         }
         if consecutive && claims.totals.dropped > self.before.totals.dropped {
             let dropped = claims.totals.dropped - self.before.totals.dropped;
-            findings.push((Class::RecordsDropped, format!("the agent says that it dropped {dropped} records")));
+            findings
+                .push((Class::RecordsDropped, format!("the agent says that it dropped {dropped} records")));
         }
         let ahead = claims.wall_clock_ns.1 > received_ns.saturating_add(SKEW_NS);
         if ahead || (consecutive && self.clock_jumped(claims)) {
-            findings.push((Class::ClockSkew, "the agent's clock disagrees with itself or the ledger's".to_owned()));
+            findings.push((
+                Class::ClockSkew,
+                "the agent's clock disagrees with itself or the ledger's".to_owned(),
+            ));
         }
         if !late {
             self.before = Before {

@@ -64,7 +64,10 @@ fn judge(
     appraised.kind = Some(kind.as_str());
     appraised.simulated = kind.simulated();
     if control != (kind == sealtrail_attest::Kind::Ledger) {
-        return Err((Class::UntrustedRoot, format!("evidence kind `{}` is not for this trail", kind.as_str())));
+        return Err((
+            Class::UntrustedRoot,
+            format!("evidence kind `{}` is not for this trail", kind.as_str()),
+        ));
     }
     let expected = Expected {
         binding: binding(statement.payload()).map_err(|error| malformed(error.to_string()))?,
@@ -136,13 +139,18 @@ pub(crate) fn predecessor(
     instance_known: bool,
 ) -> Option<(Class, String)> {
     let Some(named) = claims.predecessor else {
-        return instance_known
-            .then(|| (Class::PredecessorNone, "names no predecessor although this instance had an epoch".to_owned()));
+        return instance_known.then(|| {
+            (Class::PredecessorNone, "names no predecessor although this instance had an epoch".to_owned())
+        });
     };
     let Some(epoch) = epochs.get_mut(&named.epoch) else {
-        return Some((Class::PredecessorUnknown, format!("names epoch `{}`, which is not before it", named.epoch)));
+        return Some((
+            Class::PredecessorUnknown,
+            format!("names epoch `{}`, which is not before it", named.epoch),
+        ));
     };
-    let mismatch = |what: &str| Some((Class::PredecessorMismatch, format!("predecessor `{}`: {what}", named.epoch)));
+    let mismatch =
+        |what: &str| Some((Class::PredecessorMismatch, format!("predecessor `{}`: {what}", named.epoch)));
     let place = |claims: &OpenClaims| (claims.place.stream.clone(), claims.place.instance.clone());
     if place(&epoch.open) != place(claims) {
         return mismatch("is of another stream or instance");
@@ -155,7 +163,10 @@ pub(crate) fn predecessor(
     }
     if epoch.next() > named.sequence.map_or(0, |s| s + 1) {
         let last = epoch.next() - 1;
-        return Some((Class::StalePredecessor, format!("epoch `{}` had reached batch `{last}`", named.epoch)));
+        return Some((
+            Class::StalePredecessor,
+            format!("epoch `{}` had reached batch `{last}`", named.epoch),
+        ));
     }
     let sequence = named.sequence?;
     match epoch.identity(sequence) {

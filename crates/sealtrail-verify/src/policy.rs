@@ -95,7 +95,8 @@ impl TrustPolicy {
 
     /// What `ledger.json` hints at where there is no trust policy: enough to check consistency, not to trust.
     pub(crate) fn from_hint(bytes: &[u8]) -> Result<Self, PolicyError> {
-        let hint: Hint = serde_json::from_slice(bytes).map_err(|error| PolicyError::Parse(error.to_string()))?;
+        let hint: Hint =
+            serde_json::from_slice(bytes).map_err(|error| PolicyError::Parse(error.to_string()))?;
         if hint.version != 1 {
             return Err(PolicyError::Value("version", format!("expected `1`, found `{}`", hint.version)));
         }
@@ -118,7 +119,8 @@ impl TrustPolicy {
 
 fn ledger(name: &str, control: &str, key: &str) -> Result<(LedgerKey, TrailId), PolicyError> {
     let name = LedgerName::new(name).map_err(|error| PolicyError::Value("name", error.to_string()))?;
-    let control = TrailId::from_hex(control).map_err(|error| PolicyError::Value("control", error.to_string()))?;
+    let control =
+        TrailId::from_hex(control).map_err(|error| PolicyError::Value("control", error.to_string()))?;
     let key = VerifierKey::parse(key).map_err(|error| PolicyError::Value("key", error.to_string()))?;
     let origin = name.origin(control);
     if key.name() != origin {

@@ -45,12 +45,14 @@ pub(crate) fn compare(
         return Err((Class::ReceiptUnknownTrail, "the receipt's trail is not in this ledger".to_owned()));
     };
     if shown < size {
-        let detail = format!("the ledger shown has size `{shown}`, the receipt proves `{size}`: entries were cut off");
+        let detail =
+            format!("the ledger shown has size `{shown}`, the receipt proves `{size}`: entries were cut off");
         return Err((Class::OlderCheckpoint, detail));
     }
     match root_at_size {
         Some(found) if found != *root => {
-            let detail = format!("at size `{size}` the ledger shown has another root than the receipt: two histories");
+            let detail =
+                format!("at size `{size}` the ledger shown has another root than the receipt: two histories");
             Err((Class::ReceiptInconsistent, detail))
         }
         _ => Ok(()),

@@ -21,7 +21,10 @@ pub trait Source: Sync {
         let mut bytes = Vec::new();
         file.take(max as u64 + 1).read_to_end(&mut bytes)?;
         if bytes.len() > max {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` is longer than {max} bytes")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("`{path}` is longer than {max} bytes"),
+            ));
         }
         Ok(Some(bytes))
     }
@@ -36,7 +39,9 @@ impl Source for Directory {
         match File::open(self.0.join(path)) {
             Ok(file) if file.metadata()?.is_file() => Ok(Some(Box::new(file))),
             Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` is not a file"))),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

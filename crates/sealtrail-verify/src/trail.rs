@@ -136,7 +136,10 @@ impl<'s, 'a> TrailPass<'s, 'a> {
                 Ok(Some(walked)) => walked,
                 Ok(None) => {
                     let (found, size) = (frontier.size(), checkpoint.size);
-                    self.find(Class::TrailTruncated, format!("has `{found}` entries, its checkpoint says `{size}`"));
+                    self.find(
+                        Class::TrailTruncated,
+                        format!("has `{found}` entries, its checkpoint says `{size}`"),
+                    );
                     whole = false;
                     break;
                 }
@@ -202,7 +205,8 @@ impl<'s, 'a> TrailPass<'s, 'a> {
                 let foreign = statement.key_id() != sealtrail_core::key::Verifier::key_id(&*epoch.key)
                     || statement.algorithm() != sealtrail_core::key::Verifier::algorithm(&*epoch.key);
                 if foreign {
-                    let detail = format!("batch `{}` is signed with another key than its epoch's", claims.sequence);
+                    let detail =
+                        format!("batch `{}` is signed with another key than its epoch's", claims.sequence);
                     let finding = Finding::new(Class::ForeignKey, detail).sequence(claims.sequence);
                     self.state.findings.add(finding.trail(self.trail).entry(index).epoch(epoch_id));
                     return Ok(());
@@ -291,10 +295,14 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         let (stream, instance) = (&claims.place.stream, &claims.place.instance);
         if !self.control {
             let known = self.state.fold.streams.contains(&(stream.clone(), self.trail));
-            return (!known).then(|| (Class::UnknownStream, format!("stream `{stream}` may not write to this trail")));
+            return (!known)
+                .then(|| (Class::UnknownStream, format!("stream `{stream}` may not write to this trail")));
         }
         if stream.as_str() != "control" || instance.as_str() != "ledger" {
-            return Some((Class::WrongStream, format!("control epoch of stream `{stream}`, instance `{instance}`")));
+            return Some((
+                Class::WrongStream,
+                format!("control epoch of stream `{stream}`, instance `{instance}`"),
+            ));
         }
         let genesis = self.state.policy.genesis.filter(|genesis| index == 0 && *genesis != id)?;
         Some((Class::WrongGenesis, format!("the control trail begins with `{id}`, expected `{genesis}`")))
@@ -331,7 +339,8 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             state.findings.add(Finding::new(class, detail).trail(self.trail).entry(index).epoch(id));
         }
         for older in self.order.iter().filter_map(|id| self.epochs.get_mut(id)).filter(|e| !e.succeeded) {
-            older.succeeded |= (&older.open.place.stream, &older.open.place.instance) == (&instance.0, &instance.1);
+            older.succeeded |=
+                (&older.open.place.stream, &older.open.place.instance) == (&instance.0, &instance.1);
         }
         self.newest.insert(instance, id);
         self.epochs.insert(id, epoch);
@@ -372,10 +381,14 @@ impl<'s, 'a> TrailPass<'s, 'a> {
                 found.push((Class::Superseded, "its epoch was already succeeded by another".to_owned()));
             }
             if epoch.silence(pending.received_ns) {
-                found.push((Class::Silence, "nothing was logged for more than three heartbeats before it".to_owned()));
+                found.push((
+                    Class::Silence,
+                    "nothing was logged for more than three heartbeats before it".to_owned(),
+                ));
             }
             let awaited = epoch.awaited.iter().find(|awaited| awaited.sequence == claims.sequence);
-            if let Some(awaited) = awaited.filter(|awaited| awaited.identity != content.statement.identity()) {
+            if let Some(awaited) = awaited.filter(|awaited| awaited.identity != content.statement.identity())
+            {
                 let detail = format!("the open at entry `{}` named another batch", awaited.open_entry);
                 found.push((Class::PredecessorMismatch, detail));
             }
@@ -392,9 +405,14 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         let Some(hash) = claims.seen else { return Ok(()) };
         let state = &mut *self.state;
         let finding = |class, detail: &str| {
-            Finding::new(class, detail).trail(self.trail).entry(entry).epoch(claims.epoch).sequence(claims.sequence)
+            Finding::new(class, detail)
+                .trail(self.trail)
+                .entry(entry)
+                .epoch(claims.epoch)
+                .sequence(claims.sequence)
         };
-        let unknown = || finding(Class::SeenUnknown, "has seen a control checkpoint that is not this ledger's");
+        let unknown =
+            || finding(Class::SeenUnknown, "has seen a control checkpoint that is not this ledger's");
         let Some((size, root)) = state.notes.get(state.source, &state.policy, hash)? else {
             state.findings.add(unknown());
             return Ok(());

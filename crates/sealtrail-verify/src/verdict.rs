@@ -264,7 +264,9 @@ pub fn meaning(class: &str) -> &'static str {
         }
         Class::WrongGenesis => "this is not the ledger that the trust policy names",
         Class::WrongTrail => "a batch was copied here from another place",
-        Class::UnknownEpoch | Class::ForeignKey => "a batch is signed with a key that was never attested here",
+        Class::UnknownEpoch | Class::ForeignKey => {
+            "a batch is signed with a key that was never attested here"
+        }
         Class::BadSignature => "a signed statement was altered",
         Class::WrongStream | Class::UnknownStream => "a batch claims a source that may not write here",
         Class::EvidenceMissing
@@ -281,7 +283,9 @@ pub fn meaning(class: &str) -> &'static str {
         | Class::PredecessorConflict
         | Class::StalePredecessor => "a source was copied or set back to an earlier state",
         Class::Fork => "two different batches were signed for one place",
-        Class::DuplicateEntry | Class::AfterClose | Class::ChainBroken => "batches were added, swapped or repeated",
+        Class::DuplicateEntry | Class::AfterClose | Class::ChainBroken => {
+            "batches were added, swapped or repeated"
+        }
         Class::BodyMissing => "records were removed",
         Class::StoredHashMismatch
         | Class::BodyMalformed
@@ -376,7 +380,8 @@ impl Verdict {
             }
             writeln!(f, "{severity}  {}{place}: {}", finding.class, finding.detail)?;
             if shown == SHOWN_MAX {
-                let more = self.finding_counts.get(finding.class).copied().unwrap_or(0).saturating_sub(shown as u64);
+                let more =
+                    self.finding_counts.get(finding.class).copied().unwrap_or(0).saturating_sub(shown as u64);
                 if more > 0 {
                     writeln!(f, "         … and {more} more of this class")?;
                 }

@@ -186,7 +186,8 @@ fn run(source: &dyn Source, policy: TrustPolicy, options: Options<'_>) -> io::Re
         check_published(&mut state, id, &known.published, &outcome);
         outcomes.insert(id, outcome);
     }
-    let receipts = receipts.into_iter().map(|(name, judged)| receipt(&mut state, &outcomes, name, judged)).collect();
+    let receipts =
+        receipts.into_iter().map(|(name, judged)| receipt(&mut state, &outcomes, name, judged)).collect();
     Ok(conclude(state, outcomes, receipts))
 }
 
@@ -201,7 +202,12 @@ fn wanted(receipts: &[(String, Judged)], of: TrailId, published: &[u64]) -> Vec<
     wanted
 }
 
-fn check_published(state: &mut State<'_>, id: TrailId, published: &BTreeMap<u64, Hash>, outcome: &TrailOutcome) {
+fn check_published(
+    state: &mut State<'_>,
+    id: TrailId,
+    published: &BTreeMap<u64, Hash>,
+    outcome: &TrailOutcome,
+) {
     let Some((size, _)) = outcome.checkpoint else { return };
     if let Some((largest, _)) = published.last_key_value().filter(|(largest, _)| **largest > size) {
         let detail = format!("has size `{size}`, the control trail published `{largest}`");
@@ -290,7 +296,8 @@ fn epoch_report(state: &mut State<'_>, epoch: &Epoch, control: bool) -> EpochRep
         None => EpochState::Open,
     };
     if end == EpochState::Dirty {
-        let finding = Finding::new(Class::DirtyEnd, "ended without a close; what came after its last batch is unknown");
+        let finding =
+            Finding::new(Class::DirtyEnd, "ended without a close; what came after its last batch is unknown");
         state.findings.add(finding.trail(epoch.trail).epoch(epoch.id));
     }
     let mut cheats = if control { vec!["ledger"] } else { vec!["app", "sdk", "guest-root"] };
@@ -332,7 +339,8 @@ fn verdict(
         None if state.policy.accept.is_none() => Outcome::NotAppraised,
         None => Outcome::Verified,
     };
-    let finding_counts = state.findings.counts().iter().map(|(class, count)| (class.as_str(), *count)).collect();
+    let finding_counts =
+        state.findings.counts().iter().map(|(class, count)| (class.as_str(), *count)).collect();
     let listed = state.findings.into_listed().into_iter().map(|finding| FindingReport {
         class: finding.class.as_str(),
         severity: if is_error(finding.class) { Severity::Error } else { Severity::Warning },

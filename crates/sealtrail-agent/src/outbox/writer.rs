@@ -154,7 +154,10 @@ impl Writer {
         if durable {
             self.file.sync_data()?;
             self.report(sealed);
-            opened.into_iter().for_each(|done| drop(done.send(())));
+            for done in opened {
+                // Whoever asked may be gone; the open is kept all the same.
+                let _ = done.send(());
+            }
         }
         Ok(go_on && !self.progress.aborted())
     }

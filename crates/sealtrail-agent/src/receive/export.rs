@@ -172,8 +172,8 @@ impl Exporter {
     }
 }
 
-fn warning(stubs: u32, dropped: u32) -> Option<String> {
-    let some = |count: u32, what: &str| (count > 0).then(|| format!("{count} records {what}"));
+fn warning(stubs: u64, dropped: u64) -> Option<String> {
+    let some = |count: u64, what: &str| (count > 0).then(|| format!("{count} records {what}"));
     let parts = [some(stubs, "could not be mapped and are sealed as stubs"), some(dropped, "were dropped and counted")];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
     (!text.is_empty()).then_some(text)

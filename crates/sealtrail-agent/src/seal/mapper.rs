@@ -1,10 +1,11 @@
 //! The thread that owns the open batch: requests in, plain bodies out, every record counted once.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
-use sealtrail_core::body::REQUESTS_MAX;
+use sealtrail_core::body::STUBS_MAX;
 use sealtrail_core::hash::Hash;
 use sealtrail_core::statement::{Close, Totals};
 use tokio::sync::oneshot;
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 use super::resend::{Known, Resends};
 use super::{Closed, Deferred, Job, Lines, Message, Received, RequestStub, Verdict};
 use crate::environment::Environment;
-use crate::otlp::{BatchLines, Pushed, Reason, Request};
+use crate::otlp::{BatchLines, Limits, PlainBody, Progress as Filled, Reason, Request, Tally};
 use crate::progress::Progress;
 use crate::redact::RedactionRules;
 use crate::status::{Counter, Level, Status};
@@ -26,11 +27,10 @@ const IDLE: Duration = Duration::from_secs(1);
 /// What decides when a batch is cut and what is redacted in it.
 #[derive(Debug)]
 pub(crate) struct MapperSettings {
-    pub(crate) records_max: u32,
-    pub(crate) bytes_max: usize,
+    pub(crate) limits: Limits,
     pub(crate) delay_ns: u64,
     pub(crate) heartbeat_ns: u64,
-    pub(crate) rules: RedactionRules,
+    pub(crate) rules: Arc<RedactionRules>,
 }
 
 /// What a mapper is made of.
@@ -41,6 +41,8 @@ pub(crate) struct MapperParts {
     pub(crate) progress: Progress,
     pub(crate) status: Status,
     pub(crate) jobs: SyncSender<Job>,
+    /// Bodies that were sealed, to be used again.
+    pub(crate) spent: Receiver<PlainBody>,
 }
 
 /// The mapper.
@@ -52,6 +54,8 @@ pub(crate) struct Mapper {
     progress: Progress,
     status: Status,
     jobs: SyncSender<Job>,
+    spent: Receiver<PlainBody>,
+    lines: BatchLines,
     resends: Resends,
     stage: Stage,
     totals: Totals,
@@ -62,6 +66,7 @@ pub(crate) struct Mapper {
     open: Option<Open>,
     last_cut_ns: u64,
     parked: VecDeque<(Received, oneshot::Sender<Verdict>)>,
+    parked_stubs: Vec<RequestStub>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +79,9 @@ enum Stage {
     Sealing,
 }
 
-/// The open batch.
-#[derive(Debug)]
+/// When the open batch was begun, and when it is cut.
+#[derive(Clone, Copy, Debug)]
 struct Open {
-    lines: BatchLines,
-    requests: Vec<Hash>,
     first_ns: u64,
     cut_at_ns: u64,
 }
@@ -89,7 +92,8 @@ struct Gone;
 impl Mapper {
     /// A mapper without an epoch.
     pub(crate) fn new(parts: MapperParts) -> Self {
-        let MapperParts { env, settings, progress, status, jobs } = parts;
+        let MapperParts { env, settings, progress, status, jobs, spent } = parts;
+        let lines = BatchLines::new(settings.limits, Some(Arc::clone(&settings.rules)));
         Self {
             last_cut_ns: env.clock.monotonic_ns(),
             env,
@@ -98,6 +102,8 @@ impl Mapper {
             progress,
             status,
             jobs,
+            spent,
+            lines,
             resends: Resends::default(),
             stage: Stage::Closed,
             totals: Totals::default(),
@@ -105,6 +111,7 @@ impl Mapper {
             ordinal: 0,
             open: None,
             parked: VecDeque::new(),
+            parked_stubs: Vec::new(),
         }
     }
 
@@ -133,6 +140,7 @@ impl Mapper {
             }
             Message::Begin(epoch) => {
                 if let Some(settings) = self.next_settings.take() {
+                    self.lines = BatchLines::new(settings.limits, Some(Arc::clone(&settings.rules)));
                     self.settings = settings;
                 }
                 self.totals = Totals::default();
@@ -140,6 +148,8 @@ impl Mapper {
                 self.stage = Stage::Sealing;
                 self.last_cut_ns = self.env.clock.monotonic_ns();
                 self.jobs.send(Job::Begin(epoch)).map_err(|_| Gone)?;
+                let stubs = std::mem::take(&mut self.parked_stubs);
+                stubs.into_iter().try_for_each(|stub| self.request_stub(None, stub))?;
                 let parked = std::mem::take(&mut self.parked);
                 parked.into_iter().try_for_each(|(received, reply)| self.request(received, reply))
             }
@@ -165,8 +175,6 @@ impl Mapper {
                 return Ok(());
             }
             Stage::Between => Verdict::Deferred(Deferred::Busy),
-            // Nobody waits any more: the client was told to come again, and will.
-            Stage::Sealing if reply.is_closed() => return Ok(()),
             Stage::Sealing if !self.progress.has_room() => Verdict::Deferred(Deferred::OutboxFull),
             Stage::Sealing => self.map(&received)?,
         };
@@ -192,36 +200,26 @@ impl Mapper {
             self.request_stub(Some(received.digest), stub)?;
             return Ok(Verdict::Unparseable);
         };
-        let (mut stubs, mut dropped) = (0, 0);
         let mut cursor = request.cursor();
-        if cursor.is_done() {
-            return Ok(Verdict::Accepted { ordinal: None, stubs, dropped });
-        }
+        let mut taken = Tally::default();
         while !cursor.is_done() {
-            let open = self.open(received.received_at_ns);
-            let pushed = open.lines.push(&mut cursor, received.received_at_ns);
-            match pushed {
-                Pushed::Full => {
-                    self.cut()?;
-                    continue;
-                }
-                Pushed::Line { redacted } => self.count_sealed(false, redacted),
-                Pushed::Stub => {
-                    stubs += 1;
-                    self.count_sealed(true, false);
-                }
-                Pushed::Dropped => {
-                    dropped += 1;
-                    self.count_dropped();
-                }
-            }
-            if !cursor.is_done() && self.is_full() {
+            self.open(received.received_at_ns);
+            let before = self.lines.tally();
+            let progress = self.lines.take(&mut cursor, received.received_at_ns);
+            let after = self.lines.tally();
+            taken.sealed += after.sealed - before.sealed;
+            taken.stubbed += after.stubbed - before.stubbed;
+            taken.dropped += after.dropped - before.dropped;
+            if progress == Filled::Full {
                 self.cut()?;
             }
         }
-        let ordinal = Some(self.ordinal);
-        self.remember(received.digest, Known { ordinal, stubs, dropped })?;
-        Ok(Verdict::Accepted { ordinal, stubs, dropped })
+        let ordinal = (taken != Tally::default()).then_some(self.ordinal);
+        let known = Known { ordinal, stubs: taken.stubbed, dropped: taken.dropped };
+        if taken.sealed > 0 {
+            self.remember(received.digest, known);
+        }
+        Ok(Verdict::Accepted { ordinal, stubs: known.stubs, dropped: known.dropped })
     }
 
     /// What became of the same bytes earlier, unless that came to nothing.
@@ -234,46 +232,35 @@ impl Mapper {
         Some(known)
     }
 
-    /// Notes that a request ends in the open batch, and cuts that if it is full.
-    fn remember(&mut self, digest: Hash, known: Known) -> Result<(), Gone> {
+    /// Notes that a request ends in the open batch.
+    fn remember(&mut self, digest: Hash, known: Known) {
         self.resends.insert(digest, known, self.env.clock.monotonic_ns());
-        if let Some(open) = &mut self.open {
-            open.requests.push(digest);
-        }
-        if self.is_full() { self.cut() } else { Ok(()) }
+        self.lines.end_request(digest);
     }
 
-    /// Puts a stub for a whole request into the open batch, or drops it where that has its fill of stubs.
+    /// Puts a stub for a whole request into the open batch; the batch's tally says when it only counts it.
     fn request_stub(&mut self, digest: Option<Hash>, stub: RequestStub) -> Result<(), Gone> {
-        if self.stage != Stage::Sealing {
-            return Ok(());
-        }
-        loop {
-            let open = self.open(stub.received_at_ns);
-            match open.lines.push_request_stub(digest, stub.length, stub.reason, stub.received_at_ns) {
-                Pushed::Full => self.cut()?,
-                Pushed::Dropped => {
-                    self.count_dropped();
-                    return Ok(());
+        match self.stage {
+            Stage::Closed => return Ok(()),
+            Stage::Between => {
+                if self.parked_stubs.len() < STUBS_MAX as usize {
+                    self.parked_stubs.push(stub);
                 }
-                Pushed::Stub | Pushed::Line { .. } => break,
+                return Ok(());
             }
+            Stage::Sealing => self.open(stub.received_at_ns),
         }
-        self.count_sealed(true, false);
-        let known = Known { ordinal: Some(self.ordinal), stubs: 1, dropped: 0 };
-        digest.map_or(Ok(()), |digest| self.remember(digest, known))
-    }
-
-    fn count_sealed(&mut self, stub: bool, redacted: bool) {
-        self.totals.received += 1;
-        self.totals.sealed += 1;
-        self.totals.stubbed += u64::from(stub);
-        self.totals.redacted += u64::from(redacted);
-    }
-
-    fn count_dropped(&mut self) {
-        self.totals.received += 1;
-        self.totals.dropped += 1;
+        let RequestStub { length, reason, received_at_ns } = stub;
+        let mut before = self.lines.tally();
+        while self.lines.push_request_stub(digest, length, reason, received_at_ns) == Filled::Full {
+            self.cut()?;
+            self.open(received_at_ns);
+            before = self.lines.tally();
+        }
+        if let Some(digest) = digest.filter(|_| self.lines.tally().sealed > before.sealed) {
+            self.remember(digest, Known { ordinal: Some(self.ordinal), stubs: 1, dropped: 0 });
+        }
+        Ok(())
     }
 
     fn count_resent(&mut self, records: u64) {
@@ -281,24 +268,16 @@ impl Mapper {
         self.totals.resent += records;
     }
 
-    /// The open batch, begun if there is none.
-    fn open(&mut self, first_ns: u64) -> &mut Open {
+    /// Begins a batch if none is open.
+    fn open(&mut self, first_ns: u64) {
+        if self.open.is_some() {
+            return;
+        }
+        if let Ok(body) = self.spent.try_recv() {
+            self.lines.recycle(body);
+        }
         let cut_at_ns = self.env.clock.monotonic_ns().saturating_add(self.settings.delay_ns);
-        let rules = &self.settings.rules;
-        self.open.get_or_insert_with(|| Open {
-            lines: BatchLines::new(rules.clone()),
-            requests: Vec::new(),
-            first_ns,
-            cut_at_ns,
-        })
-    }
-
-    fn is_full(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| {
-            open.lines.records() >= self.settings.records_max
-                || open.lines.bytes() >= self.settings.bytes_max
-                || open.requests.len() >= REQUESTS_MAX
-        })
+        self.open = Some(Open { first_ns, cut_at_ns });
     }
 
     /// How long to wait for a message: until the open batch or a heartbeat is due.
@@ -336,9 +315,15 @@ impl Mapper {
             self.progress.fail();
             return Err(Gone);
         };
-        let body = open.lines.finish(&seed, &open.requests);
-        let lines = Lines { plain: body.bytes, seed, contexts: body.contexts, records: body.records };
-        self.send(Some(lines), Some(open.first_ns), None)
+        let plain = self.lines.finish(&seed);
+        let tally = plain.tally();
+        self.totals.received += tally.sealed + tally.dropped;
+        self.totals.sealed += tally.sealed;
+        self.totals.dropped += tally.dropped;
+        self.totals.stubbed += tally.stubbed;
+        self.totals.redacted += tally.redacted;
+        let lines = (tally.sealed > 0).then_some(Lines { plain, seed });
+        self.send(lines, Some(open.first_ns), None)
     }
 
     fn send(

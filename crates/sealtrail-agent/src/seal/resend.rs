@@ -18,8 +18,8 @@ const DIGESTS_MAX: usize = 1 << 18;
 pub(crate) struct Known {
     /// Ordinal of the batch with its last record; `None` for a batch of an earlier process, all of which are committed.
     pub(crate) ordinal: Option<u64>,
-    pub(crate) stubs: u32,
-    pub(crate) dropped: u32,
+    pub(crate) stubs: u64,
+    pub(crate) dropped: u64,
 }
 
 /// Digests of the last ten minutes.

@@ -14,6 +14,7 @@ use sealtrail_core::statement::{
 use tokio::sync::oneshot;
 
 use crate::environment::Environment;
+use crate::otlp::PlainBody;
 use crate::outbox::{Append, Digests, Item};
 use crate::progress::Progress;
 use crate::status::{Counter, Level, Status};
@@ -60,10 +61,8 @@ pub(crate) struct Closed {
 /// Lines to be sealed. Without records there are no lines.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    pub(crate) plain: Vec<u8>,
+    pub(crate) plain: PlainBody,
     pub(crate) seed: [u8; 32],
-    pub(crate) contexts: u32,
-    pub(crate) records: u32,
 }
 
 /// What the sealer is given, in order.
@@ -102,6 +101,8 @@ pub(crate) struct SealerParts {
     pub(crate) progress: Progress,
     pub(crate) status: Status,
     pub(crate) outbox: SyncSender<Append>,
+    /// Where bodies go whose memory can be used again.
+    pub(crate) spent: SyncSender<PlainBody>,
 }
 
 /// The sealer.
@@ -148,7 +149,12 @@ impl Sealer {
                 continue;
             };
             let (close, closed) = close.unzip();
-            match self.seal(lines, first_ns, totals, close) {
+            let sealed = self.seal(lines.as_ref(), first_ns, totals, close);
+            if let Some(lines) = lines {
+                // Where the mapper has enough of them the memory is simply freed.
+                let _ = self.parts.spent.try_send(lines.plain);
+            }
+            match sealed {
                 Ok((framed, sequence, identity)) => {
                     self.parts.status.count(Counter::BatchesSealed, 1);
                     self.parts.progress.add_pending(framed.len() as u64);
@@ -171,12 +177,12 @@ impl Sealer {
 
     fn seal(
         &mut self,
-        lines: Option<Lines>,
+        lines: Option<&Lines>,
         first_ns: Option<u64>,
         totals: Totals,
         close: Option<Close>,
     ) -> Result<(Vec<u8>, u64, Identity), SealError> {
-        let stored = lines.as_ref().map(|lines| self.store(lines)).transpose()?;
+        let stored = lines.map(|lines| self.store(lines)).transpose()?;
         let chain = self.chain.as_mut().ok_or(SealError::NoEpoch)?;
         let clock = &self.parts.env.clock;
         let now = clock.wall_ns();
@@ -187,8 +193,8 @@ impl Sealer {
             sequence: chain.sequence,
             prev: chain.prev,
             record_root: stored.as_ref().map_or(EMPTY, |s| s.root),
-            context_count: lines.as_ref().map_or(0, |l| l.contexts),
-            record_count: lines.as_ref().map_or(0, |l| l.records),
+            context_count: lines.map_or(0, |l| l.plain.context_count()),
+            record_count: lines.map_or(0, |l| l.plain.record_count()),
             stored_hash: stored.as_ref().map_or(EMPTY, |s| s.hash),
             stored_length: stored.as_ref().map_or(0, |s| u32::try_from(s.body.len()).unwrap_or(u32::MAX)),
             codec: if stored.is_some() { Codec::Zstd } else { Codec::None },
@@ -205,8 +211,8 @@ impl Sealer {
         let signed = seal(&Claims::Batch(Box::new(claims)), chain.epoch.signer.as_ref())?;
         chain.prev = signed.identity;
         chain.sequence += 1;
-        let digests = stored.as_ref().zip(lines.as_ref()).map(|(stored, lines)| Digests {
-            line: lines.plain.split(|b| *b == b'\n').next().unwrap_or_default(),
+        let digests = stored.as_ref().zip(lines).map(|(stored, lines)| Digests {
+            line: lines.plain.bytes().split(|b| *b == b'\n').next().unwrap_or_default(),
             salt: stored.salt,
             proof: stored.proof.clone(),
         });
@@ -217,10 +223,10 @@ impl Sealer {
     }
 
     fn store(&mut self, lines: &Lines) -> Result<Stored, FrameError> {
-        let mut leaves = leaves(&lines.seed, &lines.plain);
+        let mut leaves = leaves(&lines.seed, lines.plain.bytes());
         let proof = first_leaf_proof(&mut leaves);
         let root = leaves.first().copied().unwrap_or(EMPTY);
-        let body = self.compressor.compress(&lines.plain)?;
+        let body = self.compressor.compress(lines.plain.bytes())?;
         Ok(Stored { hash: sha256(&[&body]), body, root, salt: salt(&lines.seed, 0), proof })
     }
 }

@@ -30,8 +30,9 @@ pub const AWS_ROOT_G1: [u8; 32] = [
 /// The most PCRs a document may have: indexes 0 to 31 (`docs/spec/05-evidence.md` 5.3); genuine documents show 16.
 pub const PCRS_MAX: usize = 32;
 
-/// The most certificates in `cabundle`: twice the four of a genuine document (root, region, zone, instance).
-pub const CABUNDLE_MAX: usize = 8;
+/// The most certificates in `cabundle`: genuine documents have four (root, region, zone, instance), and path building
+/// follows six below a root.
+pub const CABUNDLE_MAX: usize = 7;
 
 /// A platform configuration register: a SHA-384 digest.
 pub type Pcr = [u8; 48];

@@ -111,9 +111,8 @@ fn path_lengths_are_respected() {
     for cas in 1..=7 {
         assert_eq!(judge(&PathEdit { cas, ..PathEdit::default() }), Ok(()), "{cas} CAs");
     }
-    // Eight decode, but webpki follows six CAs below a root and no more.
     let eight = judge(&PathEdit { cas: 8, ..PathEdit::default() });
-    assert_eq!(eight, Err(Refused::Evidence(Refusal::Path(webpki::Error::MaximumPathDepthExceeded))));
+    assert!(matches!(eight, Err(Refused::Malformed(_))), "{eight:?}");
 }
 
 #[test]

@@ -36,7 +36,8 @@ check() {
             failed=$((failed + 1))
         fi
     done < <(patches "$@")
-    echo "seeded bugs: $passed patches apply, $failed do not"
+    echo "suite: seeded bugs that still apply, $((passed + failed)) patches"
+    echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
 }
 

@@ -8,6 +8,8 @@ mod notes;
 mod signatures;
 mod tiles;
 
+pub(crate) use signatures::twin;
+
 use std::fs;
 
 use base64::Engine as _;

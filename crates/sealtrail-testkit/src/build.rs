@@ -135,6 +135,29 @@ impl Builder {
         builder
     }
 
+    /// Goes on with a ledger that somebody else made, as its operator could: in a new control epoch that names the one
+    /// before it.
+    #[must_use]
+    pub fn resume(image: Image, key: Rc<Ed25519Key>) -> Self {
+        let mut builder = Self::new(0);
+        let entries = &image.trails[&image.control];
+        let last = entries.last().unwrap();
+        let newest = last.received_at_ns();
+        let predecessor = last.as_predecessor();
+        let place = Place {
+            ledger: image.name.clone(),
+            trail: image.control,
+            stream: Name::new("control").unwrap(),
+            instance: Name::new("ledger").unwrap(),
+        };
+        builder.now_ns = newest + SECOND_NS;
+        builder.key = key;
+        builder.image = image;
+        let signer: Rc<dyn Signer> = Rc::from(sealtrail_keys::generate(Algorithm::Es256).unwrap());
+        builder.control = builder.open_with(place, signer, Some(predecessor), |_| {});
+        builder
+    }
+
     /// Name and public key, as a trust policy has them.
     #[must_use]
     pub fn ledger_key(&self) -> LedgerKey {

@@ -15,6 +15,7 @@ use sealtrail_core::merkle::{Tree, leaf_hash};
 use sealtrail_core::name::{LeafIndex, LedgerName, Name, TrailId, TreeSize};
 use sealtrail_core::receipt::{Inclusion, Receipt, ReceiptFile};
 use sealtrail_core::segment::{IndexPair, ItemHead, ItemKind, SegmentHeader, file_end, file_name, push_item};
+use sealtrail_core::statement::{Claims, Known, Predecessor, UnverifiedStatement};
 use sealtrail_core::tile::{TILE_WIDTH, Tile, push_entry};
 
 /// An entry and the body before it.
@@ -32,6 +33,26 @@ impl Logged {
     pub fn parts(&self) -> (Vec<u8>, LedgerPart) {
         let entry = Entry::decode(&self.entry).unwrap();
         (entry.statement.to_vec(), entry.ledger_part)
+    }
+
+    /// When the ledger says it came.
+    #[must_use]
+    pub fn received_at_ns(&self) -> u64 {
+        self.parts().1.received_at_ns
+    }
+
+    /// How a later open would name the epoch that ends with this entry.
+    #[must_use]
+    pub fn as_predecessor(&self) -> Predecessor {
+        let unverified = UnverifiedStatement::decode(&self.parts().0).unwrap();
+        let identity = unverified.identity();
+        let known = Known::Ledger;
+        match unverified.claims() {
+            Claims::Open(_) => Predecessor { epoch: identity, sequence: None, identity, known },
+            Claims::Batch(claims) => {
+                Predecessor { epoch: claims.epoch, sequence: Some(claims.sequence), identity, known }
+            }
+        }
     }
 
     /// The same entry around another statement.

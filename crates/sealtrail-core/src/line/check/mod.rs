@@ -20,7 +20,8 @@ mod string;
 mod value;
 mod wrapper;
 
-use super::{INTEGER_MAX, LINE_BYTES_MAX, REQUESTS_MAX};
+use super::INTEGER_MAX;
+use crate::body::{LINE_BYTES_MAX, REQUESTS_MAX};
 use reader::Reader;
 
 /// What a line says about itself once it has been checked.

@@ -1,7 +1,7 @@
 //! A place in a line, moving forward.
 
 use super::LineError;
-use crate::line::LINE_BYTES_MAX;
+use crate::body::LINE_BYTES_MAX;
 
 /// What is left of a line that is UTF-8 and not too long.
 pub(super) struct Reader<'a> {

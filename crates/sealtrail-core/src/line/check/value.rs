@@ -38,10 +38,11 @@ impl Reader<'_> {
         }
     }
 
-    /// A key-value list that is not empty: the member `attributes` of records, resources and scopes.
+    /// A key-value list that is not empty: the member `attributes` of records, resources and scopes. Its values have
+    /// depth 1: the list around them does not count.
     pub(super) fn attributes(&mut self) -> Result<(), LineError> {
         let at = self.at();
-        match self.object(1)? {
+        match self.object(0)? {
             Shape::List { empty: false } => Ok(()),
             Shape::List { empty: true } => Err(LineError::Empty(at)),
             Shape::Other => Err(LineError::Expected { at, expected: "a key-value list" }),

@@ -1,0 +1,177 @@
+//! A request that can be walked, and the place reached in it.
+
+use super::{Reason, json, protobuf};
+
+/// How a request is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/x-protobuf`
+    Protobuf,
+    /// `application/json`
+    Json,
+}
+
+/// The request is not an ExportLogsServiceRequest: it cannot be walked to its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("request is not an ExportLogsServiceRequest")]
+pub struct Unparseable;
+
+/// An ExportLogsServiceRequest whose frame, down to the bytes of each record, has been checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    encoding: Encoding,
+    bytes: &'a [u8],
+    records: u64,
+}
+
+impl<'a> Request<'a> {
+    /// Checks the frame of a request, decompressed.
+    ///
+    /// # Errors
+    /// [`Unparseable`]: the walk to some record fails, or the JSON is not JSON. What is wrong inside a record, a
+    /// resource or a scope shows later, as stubs.
+    pub fn parse(encoding: Encoding, bytes: &'a [u8]) -> Result<Self, Unparseable> {
+        let records = match encoding {
+            Encoding::Protobuf => protobuf::validate(bytes),
+            Encoding::Json => json::validate(bytes),
+        };
+        Ok(Self { encoding, bytes, records: records.map_err(|_: Reason| Unparseable)? })
+    }
+
+    /// How many records it holds.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// A cursor before its first record.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor<'a> {
+        let nothing = Source { ordinal: 0, message: &[], schema_url: &[], malformed: false };
+        let mut cursor = Cursor {
+            encoding: self.encoding,
+            resource_logs: Elements::new(self.encoding, self.bytes, Level::ResourceLogs),
+            scope_logs: Elements::new(self.encoding, &[], Level::ScopeLogs),
+            records: Elements::new(self.encoding, &[], Level::LogRecords),
+            frame_malformed: self.encoding == Encoding::Json && json::repeats_resource_logs(self.bytes),
+            resource: nothing,
+            scope: nothing,
+            ordinal: 0,
+            next: None,
+        };
+        cursor.advance();
+        cursor
+    }
+}
+
+/// The three repeated fields of the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    ResourceLogs,
+    ScopeLogs,
+    LogRecords,
+}
+
+/// The received bytes that a context line is made from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// Which context of the request it is; two records with the same number share it.
+    pub(super) ordinal: u64,
+    /// The Resource or InstrumentationScope; empty where it is absent.
+    pub(super) message: &'a [u8],
+    /// The schema URL beside it: the bytes, or the JSON text of the value.
+    pub(super) schema_url: &'a [u8],
+    /// Something occurred twice that must not.
+    pub(super) malformed: bool,
+}
+
+/// One record as received.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) encoding: Encoding,
+    pub(super) record: &'a [u8],
+    pub(super) resource: Source<'a>,
+    pub(super) scope: Source<'a>,
+}
+
+/// A place in a request: the record that comes next. A batch that is full leaves it where it is, and the next batch
+/// goes on from there.
+#[derive(Debug, Clone)]
+pub struct Cursor<'a> {
+    encoding: Encoding,
+    resource_logs: Elements<'a>,
+    scope_logs: Elements<'a>,
+    records: Elements<'a>,
+    frame_malformed: bool,
+    resource: Source<'a>,
+    scope: Source<'a>,
+    ordinal: u64,
+    next: Option<Item<'a>>,
+}
+
+impl<'a> Cursor<'a> {
+    /// Whether all records have been taken.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.next.is_none()
+    }
+
+    /// The record that comes next.
+    pub(super) fn item(&self) -> Option<Item<'a>> {
+        self.next
+    }
+
+    /// Moves past the record that comes next.
+    pub(super) fn advance(&mut self) {
+        self.next = self.find();
+    }
+
+    fn find(&mut self) -> Option<Item<'a>> {
+        loop {
+            if let Some(record) = self.records.next() {
+                let (resource, scope) = (self.resource, self.scope);
+                return Some(Item { encoding: self.encoding, record, resource, scope });
+            }
+            if let Some(scope_logs) = self.scope_logs.next() {
+                self.scope = self.source(scope_logs, Level::ScopeLogs);
+                self.records = Elements::new(self.encoding, scope_logs, Level::LogRecords);
+                continue;
+            }
+            let resource_logs = self.resource_logs.next()?;
+            self.resource = self.source(resource_logs, Level::ResourceLogs);
+            self.resource.malformed |= self.frame_malformed;
+            self.scope_logs = Elements::new(self.encoding, resource_logs, Level::ScopeLogs);
+        }
+    }
+
+    fn source(&mut self, logs: &'a [u8], level: Level) -> Source<'a> {
+        self.ordinal += 1;
+        match self.encoding {
+            Encoding::Protobuf => protobuf::source(logs, self.ordinal),
+            Encoding::Json => json::source(logs, self.ordinal, level),
+        }
+    }
+}
+
+/// The elements of one level, in either encoding.
+#[derive(Debug, Clone)]
+enum Elements<'a> {
+    Protobuf(protobuf::Elements<'a>),
+    Json(json::Elements<'a>),
+}
+
+impl<'a> Elements<'a> {
+    fn new(encoding: Encoding, message: &'a [u8], level: Level) -> Self {
+        match encoding {
+            Encoding::Protobuf => Self::Protobuf(protobuf::Elements::new(message, level)),
+            Encoding::Json => Self::Json(json::Elements::new(message, level)),
+        }
+    }
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match self {
+            Self::Protobuf(elements) => elements.next(),
+            Self::Json(elements) => elements.next(),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A quick look at a whole record, which most pass without any text being searched.
+//!
+//! The look is at the message as it stands on the wire, keys and lengths included: every text is a part of it, so what
+//! is not in the message is in no text. What it finds by chance costs a search and changes nothing.
+
+use memchr::memchr;
+use memchr::memmem::Finder;
+use regex::bytes::Regex;
+
+use super::detect::{AWS_SECRET_BYTES, literals};
+use super::{Detector, detect};
+
+/// Fewest digits of a card number.
+const CARD_DIGITS_MIN: usize = 13;
+
+/// Which detectors have something to look for in a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Hints {
+    pub(super) at_sign: bool,
+    pub(super) digits: bool,
+    pub(super) literal: bool,
+    pub(super) aws_secret: bool,
+}
+
+impl Hints {
+    pub(super) fn any(self) -> bool {
+        self.at_sign || self.digits || self.literal || self.aws_secret
+    }
+
+    /// Whether a detector has to be asked.
+    pub(super) fn ask(self, detector: Detector) -> bool {
+        match detector {
+            Detector::Card => self.digits,
+            Detector::Email => self.at_sign,
+            Detector::AwsSecretKey => self.aws_secret || self.literal,
+            _ => self.literal,
+        }
+    }
+}
+
+/// What the quick look looks for.
+#[derive(Debug)]
+pub(super) struct Prefilter {
+    at_sign: bool,
+    digits: bool,
+    literals: Option<Regex>,
+    /// A text field of the length of an AWS secret access key: its key and its length on the wire.
+    aws_secret: Option<Finder<'static>>,
+}
+
+impl Prefilter {
+    pub(super) fn new(detectors: &[Detector]) -> Self {
+        let parts: Vec<String> = detectors
+            .iter()
+            .flat_map(|detector| literals(*detector))
+            .map(|part| regex::escape(part))
+            .collect();
+        let aws_secret = detectors.contains(&Detector::AwsSecretKey);
+        // Only escaped words: compiles always, into a search for many words at once.
+        let literals = if parts.is_empty() { None } else { detect::pattern(&parts.join("|")).ok() };
+        Self {
+            at_sign: detectors.contains(&Detector::Email),
+            digits: detectors.contains(&Detector::Card),
+            literals,
+            aws_secret: aws_secret.then(|| Finder::new(&[0x0a, AWS_SECRET_BYTES as u8]).into_owned()),
+        }
+    }
+
+    /// Looks at a message, or at one text.
+    pub(super) fn look(&self, bytes: &[u8]) -> Hints {
+        Hints {
+            at_sign: self.at_sign && memchr(b'@', bytes).is_some(),
+            digits: self.digits && has_digits(bytes),
+            literal: self.literals.as_ref().is_some_and(|literals| literals.is_match(bytes)),
+            aws_secret: self.aws_secret.as_ref().is_some_and(|finder| finder.find(bytes).is_some()),
+        }
+    }
+}
+
+/// Whether there are enough digits for a card in a row, with spaces and hyphens among them. Such a row covers at least
+/// one of every thirteen bytes, so only those are looked at.
+fn has_digits(bytes: &[u8]) -> bool {
+    let of_row = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
+    let mut at = CARD_DIGITS_MIN - 1;
+    while let Some(byte) = bytes.get(at) {
+        if of_row(byte) {
+            let (before, after) = bytes.split_at_checked(at).unwrap_or_default();
+            let left = before.iter().rev().take_while(|byte| of_row(byte));
+            let right = after.iter().take_while(|byte| of_row(byte));
+            let length = right.clone().count();
+            if left.chain(right).filter(|byte| byte.is_ascii_digit()).count() >= CARD_DIGITS_MIN {
+                return true;
+            }
+            at += length;
+        }
+        at += CARD_DIGITS_MIN;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_digits() {
+        for before in 0..30 {
+            for after in 0..30 {
+                let text = |row: &str| format!("{}{row}{}", "x".repeat(before), "y".repeat(after));
+                assert!(has_digits(text("1234567890123").as_bytes()));
+                assert!(has_digits(text("1234 5678-9012 3").as_bytes()));
+                assert!(!has_digits(text("123456789012").as_bytes()));
+                assert!(!has_digits(text("2021-07-28 1x").as_bytes()));
+            }
+        }
+    }
+}

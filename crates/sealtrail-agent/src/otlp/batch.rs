@@ -57,6 +57,8 @@ pub struct BatchLines {
     /// Leaves of the contexts received so far, by kind, encoding and received bytes.
     known: HashMap<Box<[u8]>, Placed>,
     known_bytes: usize,
+    /// Leaves of the context lines.
+    leaves: HashMap<Box<[u8]>, u32>,
     /// Begins with [`FRONT_BYTES`] that are not lines.
     records: Vec<u8>,
     requests: Vec<[u8; 32]>,
@@ -107,6 +109,7 @@ impl BatchLines {
             context_count: 0,
             known: HashMap::new(),
             known_bytes: 0,
+            leaves: HashMap::new(),
             records: vec![0; FRONT_BYTES],
             requests: Vec::new(),
             tally: Tally::default(),
@@ -203,6 +206,7 @@ impl BatchLines {
         self.context_count = 0;
         self.known.clear();
         self.known_bytes = 0;
+        self.leaves.clear();
         self.requests.clear();
         self.tally = Tally::default();
         self.full = false;
@@ -220,7 +224,7 @@ impl BatchLines {
         let before = (self.contexts.len(), self.context_count);
         let taken = self.place_and_write(item, pairs, last, now_ns);
         if taken.is_err() {
-            // Contexts written for a record that did not fit. `known` may name them still: a full batch asks no more.
+            // Contexts written for a record that did not fit. The maps may name them still: a full batch asks no more.
             self.full = true;
             self.contexts.truncate(before.0);
             self.context_count = before.1;
@@ -299,7 +303,7 @@ impl BatchLines {
         }
         let start = self.contexts.len();
         let placed = match self.map_context(kind, encoding, source) {
-            Ok(()) => self.commit_context(),
+            Ok(()) => self.commit_context(start),
             Err(reason) => {
                 self.contexts.truncate(start);
                 self.place_failed(kind, reason)
@@ -314,19 +318,10 @@ impl BatchLines {
 
     /// The leaf of the empty context, for records under one that could not be mapped.
     fn place_failed(&mut self, kind: Kind, reason: Reason) -> Result<Placed, Full> {
-        let key = [kind as u8];
-        let placed = match self.known.get(key.as_slice()) {
-            Some(placed) => *placed,
-            None => {
-                let line: &[u8] =
-                    if kind == Kind::Resource { b"{\"resource\":{}}" } else { b"{\"scope\":{}}" };
-                self.contexts.extend_from_slice(line);
-                let placed = self.commit_context()?;
-                self.known.insert(key.into(), placed);
-                placed
-            }
-        };
-        Ok(Placed { failed: Some(reason), ..placed })
+        let start = self.contexts.len();
+        let line: &[u8] = if kind == Kind::Resource { b"{\"resource\":{}}" } else { b"{\"scope\":{}}" };
+        self.contexts.extend_from_slice(line);
+        self.commit_context(start).map(|placed| Placed { failed: Some(reason), ..placed })
     }
 
     fn map_context(&mut self, kind: Kind, encoding: Encoding, source: &Source<'_>) -> Result<(), Reason> {
@@ -351,12 +346,20 @@ impl BatchLines {
         }
     }
 
-    fn commit_context(&mut self) -> Result<Placed, Full> {
+    /// Ends the context line written since `start`, or takes it back where the body has that line already.
+    fn commit_context(&mut self, start: usize) -> Result<Placed, Full> {
+        let line = self.contexts.get(start..).unwrap_or_default();
+        if let Some(leaf) = self.leaves.get(line) {
+            let placed = Placed { leaf: *leaf, failed: None };
+            self.contexts.truncate(start);
+            return Ok(placed);
+        }
         if self.context_count == CONTEXTS_MAX {
             return Err(Full);
         }
-        self.contexts.push(b'\n');
         self.context_count += 1;
+        self.leaves.insert(line.into(), self.context_count);
+        self.contexts.push(b'\n');
         Ok(Placed { leaf: self.context_count, failed: None })
     }
 

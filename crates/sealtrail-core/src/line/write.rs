@@ -187,8 +187,9 @@ const fn below(word: u64, n: u64) -> u64 {
     word.wrapping_sub(ONES * n) & !word & HIGH
 }
 
-/// The place of the first byte that needs an escape, eight bytes at a time.
-fn first_escape(bytes: &[u8]) -> Option<usize> {
+/// The place of the first byte that needs an escape in a JSON string: a control, `"` or `\`.
+#[must_use]
+pub fn first_escape(bytes: &[u8]) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, chunk) in words.iter().enumerate() {
         let found = escapes(u64::from_le_bytes(*chunk));

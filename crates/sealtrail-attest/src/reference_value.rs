@@ -46,25 +46,29 @@ impl ReferenceValue {
         Self { root, code: Code::Software { measurements }, streams: None }
     }
 
-    /// Accepts enclaves with these registers under the root certificate with DER digest `root`. With `debug` also those
-    /// in debug mode, whose registers 0, 1 and 2 are zero.
+    /// Accepts enclaves whose PCR 0, 1 and 2 are `code`, under the root certificate with DER digest `root`. With `debug`
+    /// also those in debug mode, whose PCR 0, 1 and 2 are zero.
+    #[must_use]
+    pub fn nitro_sim(root: [u8; 32], code: [Pcr; 3], debug: bool) -> Self {
+        let pcrs = (0u8..).zip(code).collect();
+        Self { root, code: Code::NitroSim { pcrs, debug }, streams: None }
+    }
+
+    /// The same for enclaves only whose PCR `index` is `value`, besides the registers named before.
     ///
     /// # Errors
-    /// `pcrs` does not name 0, 1 and 2, or names one above 31.
-    pub fn nitro_sim(
-        root: [u8; 32],
-        pcrs: BTreeMap<u8, Pcr>,
-        debug: bool,
-    ) -> Result<Self, ReferenceValueError> {
-        if let Some(missing) = (0..=2).find(|index| !pcrs.contains_key(index)) {
-            return Err(ReferenceValueError::PcrMissing(missing));
+    /// `index` is above 31, or the kind has no registers.
+    pub fn with_pcr(mut self, index: u8, value: Pcr) -> Result<Self, ReferenceValueError> {
+        if usize::from(index) >= PCRS_MAX {
+            return Err(ReferenceValueError::PcrIndex(index.to_string()));
         }
-        match pcrs.last_key_value() {
-            Some((&last, _)) if usize::from(last) >= PCRS_MAX => {
-                Err(ReferenceValueError::PcrIndex(last.to_string()))
+        match &mut self.code {
+            Code::NitroSim { pcrs, .. } => pcrs.insert(index, value),
+            Code::Software { .. } => {
+                return Err(ReferenceValueError::Foreign { kind: Kind::Software, name: "pcrs" });
             }
-            _ => Ok(Self { root, code: Code::NitroSim { pcrs, debug }, streams: None }),
-        }
+        };
+        Ok(self)
     }
 
     /// The same for these streams only; `*` stands for any characters, none included.
@@ -221,7 +225,15 @@ impl TryFrom<Table> for ReferenceValue {
                 foreign(kind, "measurements", table.measurements.is_some())?;
                 let pcrs = table.pcrs.ok_or(ReferenceValueError::Missing { kind, name: "pcrs" })?;
                 let pcrs = pcrs.iter().map(|(index, text)| Ok((pcr_index(index)?, digits("pcrs", text)?)));
-                Self::nitro_sim(root, pcrs.collect::<Result<_, _>>()?, table.debug.unwrap_or(false))?
+                let pcrs: BTreeMap<u8, Pcr> = pcrs.collect::<Result<_, _>>()?;
+                if let Some(missing) = (0..=2).find(|index| !pcrs.contains_key(index)) {
+                    return Err(ReferenceValueError::PcrMissing(missing));
+                }
+                Self {
+                    root,
+                    code: Code::NitroSim { pcrs, debug: table.debug.unwrap_or(false) },
+                    streams: None,
+                }
             }
             Some(Kind::Ledger) | None => return Err(ReferenceValueError::Kind(shown(&table.kind))),
         };

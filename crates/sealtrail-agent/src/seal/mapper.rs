@@ -189,7 +189,11 @@ impl Mapper {
             let records = parsed.as_ref().map_or(1, Request::records);
             self.count_resent(records);
             let Known { ordinal, stubs, dropped } = known;
-            return Ok(parsed.map_or(Verdict::Unparseable, |_| Verdict::Accepted { ordinal, stubs, dropped }));
+            return Ok(parsed.map_or(Verdict::Unparseable, |_| Verdict::Accepted {
+                ordinal,
+                stubs,
+                dropped,
+            }));
         }
         let Ok(request) = parsed else {
             let stub = RequestStub {

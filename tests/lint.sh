@@ -8,7 +8,11 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 deny_version=0.20.2
 tools=${CARGO_TARGET_DIR:-target}/tools
 
-step() { printf '\n== %s\n' "$*"; "$@"; }
+failed=()
+step() {
+    printf '\n== %s\n' "$*"
+    "$@" || failed+=("$*")
+}
 
 # cargo-deny costs about three minutes of processor time, once.
 cargo_deny() {
@@ -50,4 +54,8 @@ step documented
 step cargo_deny check --hide-inclusion-graph licenses bans sources
 step advisories
 echo
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'lint: %s\n' "${failed[@]}"
+    exit 1
+fi
 echo "lint: nothing found"

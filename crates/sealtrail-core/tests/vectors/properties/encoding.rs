@@ -124,6 +124,24 @@ proptest! {
 }
 
 #[test]
+fn only_the_shortest_head_is_taken() {
+    let mut refused = 0;
+    for (info, width, least) in [(24_u8, 1, 24_u64), (25, 2, 1 << 8), (26, 4, 1 << 16), (27, 8, 1 << 32)] {
+        let head =
+            |major: u8, argument: u64| [&[major << 5 | info], &argument.to_be_bytes()[8 - width..]].concat();
+        // Numbers just below what needs this width; empty strings, arrays and maps.
+        for (major, argument) in (0..6).map(|major| (major, 0)).chain([(0, least - 1), (1, least - 1)]) {
+            let bytes = head(major, argument);
+            assert_eq!(check(&bytes), Err(CborError::NotDeterministic(0)), "{}", hex::encode(&bytes));
+            refused += 1;
+        }
+        assert_eq!(check(&head(0, least)), Ok(()));
+        assert_eq!(check(&head(1, least)), Ok(()));
+    }
+    println!("longer heads refused: {refused}");
+}
+
+#[test]
 fn depth_counts_every_item() {
     for opener in [&[0x81_u8][..], &[0xd2], &[0xa1, 0x00]] {
         let nested = |depth: usize| [opener.repeat(depth - 1), vec![0x00]].concat();

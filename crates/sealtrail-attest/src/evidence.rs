@@ -11,11 +11,11 @@
 use crate::cbor::{CborError, Reader, Writer};
 
 /// The longest evidence artefact, in bytes: ten times the largest real evidence with its collateral, which is under
-/// 100 KiB (a TDX quote with CRLs and event log).
+/// 100 KiB (`docs/spec/README.md`, *Bounds*).
 pub const EVIDENCE_BYTES_MAX: usize = 1 << 20;
 
-/// The most endorsements an artefact may carry: twice what the largest kind needs (a TDX quote comes with eight pieces
-/// of collateral).
+/// The most endorsements an artefact may carry (`docs/spec/05-evidence.md`). The kinds here have one or none; the rest is
+/// room for kinds whose collateral comes in pieces.
 pub const ENDORSEMENTS_MAX: usize = 16;
 
 /// The version of the artefact, its first item.

@@ -1,3 +1,72 @@
-//! The `sealtrail` command.
+//! The `sealtrail` command: verbs, wording, exit codes; no logic.
 
-fn main() {}
+mod admin;
+mod agent;
+mod bench;
+mod dev;
+mod export;
+mod failure;
+mod output;
+mod policy;
+mod progress;
+mod show;
+mod signals;
+mod source;
+mod stack;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::{Failure, USAGE};
+
+/// Attested, tamper-evident, immutable audit log for confidential computing
+#[derive(Parser, Debug)]
+#[command(name = "sealtrail", version, propagate_version = true, subcommand_required = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Dev(dev::DevArgs),
+    Init(admin::InitArgs),
+    Serve(admin::ServeArgs),
+    Agent(agent::AgentArgs),
+    Verify(verify::VerifyArgs),
+    Show(show::ShowArgs),
+    Export(export::ExportArgs),
+    Stream(admin::StreamArgs),
+    Attest(agent::AttestArgs),
+    Bench(bench::BenchArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            // Nothing is left to say where even this cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    run(&cli).unwrap_or_else(|failure| failure.report())
+}
+
+fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    match &cli.command {
+        Command::Dev(args) => dev::run(args),
+        Command::Init(args) => admin::init(args),
+        Command::Serve(args) => admin::serve(args),
+        Command::Agent(args) => agent::run(args),
+        Command::Stream(args) => admin::stream(args),
+        Command::Attest(args) => agent::attest(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Export(args) => export::run(args),
+    }
+}

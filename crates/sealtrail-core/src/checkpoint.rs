@@ -51,7 +51,7 @@ impl CheckpointBody {
         let [origin, size, root, ""] = lines.as_slice() else { return Err(malformed) };
         let number: u64 = size.parse().map_err(|_| malformed.clone())?;
         let root = STANDARD.decode(root).ok().and_then(|r| r.try_into().ok()).ok_or(malformed.clone())?;
-        if origin.is_empty() || number.to_string() != *size {
+        if origin.is_empty() || number.to_string() != *size || number > i64::MAX as u64 {
             return Err(malformed);
         }
         Ok(Self { origin: (*origin).to_owned(), size: TreeSize(number), root })

@@ -132,8 +132,9 @@ impl Receipt {
     ) -> Result<Included, ReceiptError> {
         let leaf = leaf_hash(&Entry { statement, ledger_part: self.ledger_part }.encode());
         let checkpoint = self.trail.verify(&leaf, ledger, trail)?;
+        let mut published = None;
         if let Some((entry, inclusion)) = &self.control {
-            inclusion.verify(&leaf_hash(entry), ledger, control)?;
+            published = Some(inclusion.verify(&leaf_hash(entry), ledger, control)?);
             let statement = UnverifiedStatement::decode(Entry::decode(entry)?.statement)?;
             let Claims::Batch(claims) = statement.claims() else { return Err(ReceiptError::NotPublished) };
             let publishes = |p: &&crate::statement::Published| {
@@ -143,7 +144,8 @@ impl Receipt {
                 return Err(ReceiptError::NotPublished);
             }
         }
-        Ok(Included { index: self.trail.index, checkpoint, ledger_part: self.ledger_part, leaf })
+        let ledger_part = self.ledger_part;
+        Ok(Included { index: self.trail.index, checkpoint, control: published, ledger_part, leaf })
     }
 }
 
@@ -154,6 +156,8 @@ pub struct Included {
     pub index: LeafIndex,
     /// Under which checkpoint.
     pub checkpoint: Checkpoint,
+    /// Under which control checkpoint that checkpoint was published, where the receipt says.
+    pub control: Option<Checkpoint>,
     /// What the ledger said about it.
     pub ledger_part: LedgerPart,
     /// The entry's leaf hash.

@@ -114,11 +114,16 @@ impl ItemHead {
 
 /// Appends an item: head and payload.
 pub fn push_item(out: &mut Vec<u8>, kind: ItemKind, payload: &[u8]) {
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    out.extend_from_slice(&length.to_be_bytes());
-    out.push(kind.number());
-    out.extend_from_slice(&crc(kind, payload).to_be_bytes());
+    out.extend_from_slice(&item_head(kind, payload));
     out.extend_from_slice(payload);
+}
+
+/// The head of an item with this payload, for writers that do not copy the payload.
+#[must_use]
+pub fn item_head(kind: ItemKind, payload: &[u8]) -> [u8; ITEM_HEAD_BYTES] {
+    let [a, b, c, d] = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let [e, f, g, h] = crc(kind, payload).to_be_bytes();
+    [a, b, c, d, kind.number(), e, f, g, h]
 }
 
 fn crc(kind: ItemKind, payload: &[u8]) -> u32 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sealtrail_core::body::{BodyError, BodyKey, Decompressor, check_stored, open, split_lines};
+use sealtrail_core::body::{BodyError, BodyKey, Decompressor, STUBS_MAX, check_stored, open, split_lines};
 use sealtrail_core::key::PublicKey;
 use sealtrail_core::line::check;
 use sealtrail_core::statement::{BatchClaims, Claims, Statement, StatementError, UnverifiedStatement};
@@ -45,7 +45,7 @@ pub(crate) enum Checked {
 /// A signed batch and what its body holds.
 pub(crate) struct Content {
     pub(crate) statement: Statement,
-    /// What is wrong with the body.
+    /// What is wrong with the body: the one finding of 6.7's first list.
     pub(crate) error: Option<(Class, String)>,
     /// Counts, where the lines were read.
     pub(crate) lines: Option<Lines>,
@@ -140,6 +140,12 @@ fn check_lines(claims: &BatchClaims, plain: &[u8]) -> Result<Lines, (Class, Stri
         let record = check::record(line, &contexts).map_err(|error| form(leaf, error))?;
         counted.stubs += u64::from(record.stub);
         counted.redacted += u64::from(record.redacted);
+    }
+    if counted.stubs > u64::from(STUBS_MAX) {
+        return Err((
+            Class::LineForm,
+            format!("`{}` stubs, at most `{STUBS_MAX}` are allowed", counted.stubs),
+        ));
     }
     Ok(counted)
 }

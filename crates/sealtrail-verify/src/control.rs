@@ -8,9 +8,12 @@ use sealtrail_core::name::{Name, TrailId};
 use sealtrail_core::statement::Published;
 use serde_json::{Map, Value};
 
+use crate::TrustPolicy;
+
 /// One control record that matters to verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ControlEvent {
+    LedgerCreated { name: String, vkey: String },
     TrailCreated { trail: TrailId, name: Name },
     StreamAdded { stream: Name, trail: TrailId },
     Malformed(&'static str),
@@ -29,10 +32,7 @@ impl ControlEvent {
         let attributes = record.get("attributes").and_then(Value::as_object).unwrap_or(&none);
         let text = |key| attributes.get(key).and_then(Value::as_str);
         let event = match name {
-            "sealtrail.ledger.created" => {
-                return (text("ledger.name").is_none() || text("ledger.vkey").is_none())
-                    .then_some(Self::Malformed("sealtrail.ledger.created"));
-            }
+            "sealtrail.ledger.created" => ledger_created(text).ok_or("sealtrail.ledger.created"),
             "sealtrail.trail.created" => trail_created(text).ok_or("sealtrail.trail.created"),
             "sealtrail.stream.added" => {
                 let accept = attributes.get("accept").is_some_and(Value::is_array);
@@ -42,6 +42,13 @@ impl ControlEvent {
         };
         Some(event.unwrap_or_else(Self::Malformed))
     }
+}
+
+fn ledger_created<'a>(text: impl Fn(&'static str) -> Option<&'a str>) -> Option<ControlEvent> {
+    Some(ControlEvent::LedgerCreated {
+        name: text("ledger.name")?.to_owned(),
+        vkey: text("ledger.vkey")?.to_owned(),
+    })
 }
 
 fn trail_created<'a>(text: impl Fn(&'static str) -> Option<&'a str>) -> Option<ControlEvent> {
@@ -71,9 +78,19 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
-    /// Takes the next event; an error in words where it contradicts what came before.
-    pub(crate) fn event(&mut self, event: ControlEvent, control: TrailId) -> Result<(), String> {
+    /// Takes the next event, or ignores it with an error where it contradicts what came before.
+    pub(crate) fn event(&mut self, event: ControlEvent, policy: &TrustPolicy) -> Result<(), String> {
+        let control = policy.control;
         match event {
+            ControlEvent::LedgerCreated { name, vkey } => {
+                let same = name == policy.ledger.name().as_str()
+                    && vkey == policy.ledger.verifier_key(control).to_string();
+                if same {
+                    Ok(())
+                } else {
+                    Err(format!("the ledger was created as `{name}` with key `{vkey}`"))
+                }
+            }
             ControlEvent::Malformed(name) => {
                 Err(format!("record `{name}` lacks an attribute or has an ill-formed one"))
             }
@@ -96,7 +113,7 @@ impl Fold {
         }
     }
 
-    /// Takes a published checkpoint; an error in words where it contradicts what came before.
+    /// Takes a published checkpoint, or ignores it with an error where it contradicts what came before.
     pub(crate) fn published(&mut self, item: &Published) -> Result<(), String> {
         let Some(trail) = self.trails.get_mut(&item.trail) else {
             return Err(format!("publishes unknown trail `{}`", item.trail));

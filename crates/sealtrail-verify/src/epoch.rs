@@ -199,7 +199,7 @@ impl Epoch {
             return Some((Class::AfterClose, format!("batch `{s}` comes after close `{close}`")));
         }
         claims.close?;
-        self.close = Some(s);
+        self.close.get_or_insert(s);
         (s < self.next)
             .then(|| (Class::AfterClose, format!("close `{s}` comes before batch `{}`", self.next - 1)))
     }
@@ -221,7 +221,7 @@ impl Epoch {
         let mut findings = Vec::new();
         let consecutive = !late && self.before.sequence.map_or(0, |s| s + 1) == claims.sequence;
         let totals_right = claims.totals.consistent() && (!consecutive || self.totals_follow(claims, lines));
-        if !late && !totals_right {
+        if !totals_right {
             findings.push((Class::TotalsMismatch, "totals do not add up".to_owned()));
         }
         if consecutive && claims.totals.dropped > self.before.totals.dropped {

@@ -26,3 +26,4 @@ pub use verdict::{
     Covered, EpochReport, EpochState, NotCovered, Outcome, ReceiptReport, Tool, TrailReport, Verdict,
 };
 pub use verify::{Options, Progress, ReceiptInput, Visitor, verify};
+pub use walk::trail_tree;

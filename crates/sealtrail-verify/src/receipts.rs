@@ -5,14 +5,34 @@ use sealtrail_core::name::TrailId;
 use sealtrail_core::receipt::ReceiptFile;
 use sealtrail_core::statement::UnverifiedStatement;
 
+use crate::trail::TrailOutcome;
+use crate::verify::State;
 use crate::{Class, TrustPolicy};
+
+/// A trail's checkpoint as a receipt proves it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    pub(crate) trail: TrailId,
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+}
 
 /// A receipt as far as it can be judged without the ledger.
 pub(crate) enum Judged {
-    /// It proves inclusion in this trail at this size and root.
-    Good { trail: TrailId, size: u64, root: Hash },
+    /// It proves inclusion under these checkpoints.
+    Good { trail: Link, control: Option<Link> },
     /// It proves nothing.
     Bad(Class, String),
+}
+
+impl Judged {
+    /// The size at which the root of a trail is needed, where the receipt's own trail is that one.
+    pub(crate) fn size_in(&self, of: TrailId) -> Option<u64> {
+        match self {
+            Self::Good { trail, .. } if trail.trail == of => Some(trail.size),
+            _ => None,
+        }
+    }
 }
 
 /// Checks form, signature and proof of a receipt file.
@@ -28,33 +48,43 @@ pub(crate) fn judge(bytes: &[u8], policy: &TrustPolicy) -> Judged {
     };
     match file.receipt.verify(&file.statement, trail, &policy.ledger, policy.control) {
         Ok(included) => {
-            Judged::Good { trail, size: included.checkpoint.size().0, root: included.checkpoint.root() }
+            let link = |checkpoint: &sealtrail_core::checkpoint::Checkpoint| Link {
+                trail: checkpoint.trail(),
+                size: checkpoint.size().0,
+                root: checkpoint.root(),
+            };
+            Judged::Good { trail: link(&included.checkpoint), control: included.control.as_ref().map(link) }
         }
         Err(error) => Judged::Bad(Class::ReceiptInvalid, error.to_string()),
     }
 }
 
-/// Compares a good receipt with the trail that was shown: its checkpoint's size and its root at the receipt's size.
+/// Compares one link of a good receipt with the trail that was shown.
 pub(crate) fn compare(
-    size: u64,
-    root: &Hash,
-    shown: Option<u64>,
-    root_at_size: Option<Hash>,
-) -> Result<(), (Class, String)> {
-    let Some(shown) = shown else {
-        return Err((Class::ReceiptUnknownTrail, "the receipt's trail is not in this ledger".to_owned()));
+    link: &Link,
+    outcome: Option<&TrailOutcome>,
+    state: &State<'_>,
+) -> Result<(), (Class, String, Option<TrailId>)> {
+    let Some(outcome) = outcome else {
+        let detail = "the receipt's trail is not in this ledger".to_owned();
+        return Err((Class::ReceiptUnknownTrail, detail, Some(link.trail)));
     };
-    if shown < size {
-        let detail =
-            format!("the ledger shown has size `{shown}`, the receipt proves `{size}`: entries were cut off");
-        return Err((Class::OlderCheckpoint, detail));
-    }
-    match root_at_size {
-        Some(found) if found != *root => {
-            let detail =
-                format!("at size `{size}` the ledger shown has another root than the receipt: two histories");
-            Err((Class::ReceiptInconsistent, detail))
+    let control = link.trail == state.policy.control;
+    let root = if control { state.control_root(link.size) } else { outcome.roots.get(&link.size).copied() };
+    let shown = outcome.checkpoint.map_or(0, |(size, _)| size);
+    let size = link.size;
+    match root.filter(|_| size <= shown) {
+        None => {
+            let detail = format!(
+                "the ledger shows `{shown}` entries, the receipt proves `{size}`: entries were cut off"
+            );
+            Err((Class::OlderCheckpoint, detail, Some(link.trail)))
         }
-        _ => Ok(()),
+        Some(root) if root != link.root => {
+            let detail =
+                format!("at size `{size}` the ledger shows another root than the receipt: two histories");
+            Err((Class::ReceiptInconsistent, detail, Some(link.trail)))
+        }
+        Some(_) => Ok(()),
     }
 }

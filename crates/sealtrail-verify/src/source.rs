@@ -38,7 +38,7 @@ impl Source for Directory {
     fn open(&self, path: &str) -> io::Result<Option<Box<dyn Read + Send>>> {
         match File::open(self.0.join(path)) {
             Ok(file) if file.metadata()?.is_file() => Ok(Some(Box::new(file))),
-            Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` is not a file"))),
+            Ok(_) => Err(io::Error::other(format!("`{path}` is not a file"))),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(None)
             }

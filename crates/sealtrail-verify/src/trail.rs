@@ -1,6 +1,6 @@
 //! One trail: checkpoint, tree, entries in order (`docs/spec/06-verification.md` 6.3 to 6.7).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
@@ -39,6 +39,10 @@ pub(crate) struct TrailOutcome {
     pub(crate) roots: BTreeMap<u64, Hash>,
     /// Epochs in the order of their opens.
     pub(crate) epochs: Vec<Epoch>,
+}
+
+fn is_too_long(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
 }
 
 /// What is kept with a batch while it is being checked.
@@ -90,6 +94,9 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         };
         if let Some(checkpoint) = pass.checkpoint()? {
             pass.outcome.checkpoint = Some((checkpoint.size.0, checkpoint.root));
+            if control {
+                pass.state.control_size = checkpoint.size.0;
+            }
             pass.walk(&checkpoint)?;
         }
         pass.finish()
@@ -102,9 +109,21 @@ impl<'s, 'a> TrailPass<'s, 'a> {
 
     fn checkpoint(&mut self) -> io::Result<Option<CheckpointBody>> {
         let path = format!("trails/{}/checkpoint", self.trail);
-        let Some(note) = self.state.source.read(&path, NOTE_BYTES_MAX)? else {
-            self.find(Class::CheckpointMissing, "the trail has no checkpoint");
-            return Ok(None);
+        let note = match self.state.source.read(&path, NOTE_BYTES_MAX) {
+            Ok(Some(note)) => note,
+            Ok(None) => {
+                let published =
+                    self.state.fold.trails.get(&self.trail).is_none_or(|known| !known.published.is_empty());
+                if published {
+                    self.find(Class::CheckpointMissing, "the trail has no checkpoint");
+                }
+                return Ok(None);
+            }
+            Err(error) if is_too_long(&error) => {
+                self.find(Class::CheckpointMalformed, error.to_string());
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
         };
         let unverified = match UnverifiedCheckpoint::decode(&note) {
             Ok(unverified) => unverified,
@@ -158,6 +177,10 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             self.state.progress(self.trail, index + 1, checkpoint.size.0);
         }
         self.drain()?;
+        let begun = self.state.genesis_seen || !self.control;
+        if !begun {
+            self.find(Class::WrongGenesis, "the control trail does not begin with an open that holds");
+        }
         if whole {
             if frontier.root() != checkpoint.root {
                 self.find(Class::RootMismatch, "the entries do not give the checkpoint's root");
@@ -288,6 +311,7 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             self.state.findings.add(finding);
         }
         self.state.received(received_ns);
+        self.state.genesis_seen |= self.control && index == 0;
         self.accept(index, received_ns, &statement, &claims)
     }
 
@@ -338,11 +362,11 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         for (class, detail) in finding.into_iter().chain(before).chain(skew) {
             state.findings.add(Finding::new(class, detail).trail(self.trail).entry(index).epoch(id));
         }
-        for older in self.order.iter().filter_map(|id| self.epochs.get_mut(id)).filter(|e| !e.succeeded) {
-            older.succeeded |=
-                (&older.open.place.stream, &older.open.place.instance) == (&instance.0, &instance.1);
+        // Every epoch of this instance before the newest was succeeded when the one after it came.
+        let succeeded = self.newest.insert(instance, id).and_then(|older| self.epochs.get_mut(&older));
+        if let Some(older) = succeeded {
+            older.succeeded = true;
         }
-        self.newest.insert(instance, id);
         self.epochs.insert(id, epoch);
         self.order.push(id);
         Ok(())
@@ -395,13 +419,13 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         }
         found.into_iter().for_each(|(class, detail)| self.state.findings.add(at(class, detail)));
         if placed.part {
-            self.seen(pending.entry, &claims)?;
+            self.seen(pending.entry, &claims, placed.late)?;
         }
         self.count(pending, &claims, &content, placed.part);
         Ok(())
     }
 
-    fn seen(&mut self, entry: u64, claims: &BatchClaims) -> io::Result<()> {
+    fn seen(&mut self, entry: u64, claims: &BatchClaims, late: bool) -> io::Result<()> {
         let Some(hash) = claims.seen else { return Ok(()) };
         let state = &mut *self.state;
         let finding = |class, detail: &str| {
@@ -419,11 +443,11 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         };
         if self.control {
             self.seen_later.push(SeenLater { finding: unknown(), size, root });
-        } else if state.control_root(size) != Some(root) {
+        } else if state.contradicts(size, &root) {
             state.findings.add(unknown());
             return Ok(());
         }
-        let Some(epoch) = self.epochs.get_mut(&claims.epoch) else { return Ok(()) };
+        let Some(epoch) = self.epochs.get_mut(&claims.epoch).filter(|_| !late) else { return Ok(()) };
         if size < epoch.seen_size {
             state.findings.add(finding(Class::SeenBackwards, "has seen a smaller control trail than before"));
         }
@@ -438,6 +462,14 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         state.covered.batches += 1;
         state.encrypted += u64::from(content.encrypted);
         state.unproven += u64::from(!proven);
+        let place = (self.trail, pending.entry);
+        let folds = self.control && part;
+        if folds && content.error.is_none() {
+            content.events.iter().for_each(|event| state.fold_event(event, place));
+        }
+        if folds {
+            claims.published.iter().for_each(|item| state.fold_published(item, place));
+        }
         if content.error.is_some() {
             return;
         }
@@ -448,11 +480,6 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             state.covered.proven_records += if proven { records } else { 0 };
             self.outcome.records += records;
         }
-        if self.control && part {
-            let place = (self.trail, pending.entry);
-            content.events.iter().for_each(|event| state.fold_event(event, place));
-            claims.published.iter().for_each(|item| state.fold_published(item, place));
-        }
         if let Some(visitor) = state.visitor.as_mut() {
             let statement = &content.statement;
             visitor.batch(&BatchView { entry: pending.entry, statement, claims, plain: &content.plain });
@@ -460,9 +487,8 @@ impl<'s, 'a> TrailPass<'s, 'a> {
     }
 
     fn finish(mut self) -> io::Result<TrailOutcome> {
-        let reached = self.outcome.checkpoint.map_or(0, |(size, _)| size);
         for later in std::mem::take(&mut self.seen_later) {
-            if later.size > reached || self.state.control_root(later.size) != Some(later.root) {
+            if self.state.contradicts(later.size, &later.root) {
                 self.state.findings.add(later.finding);
             }
         }

@@ -251,8 +251,7 @@ impl Verdict {
 }
 
 /// A class in a lawyer's words; shown with the reason of a rejection.
-#[must_use]
-pub fn meaning(class: &str) -> &'static str {
+fn meaning(class: &str) -> &'static str {
     let Some(class) = Class::from_name(class) else { return "the inputs could not be used" };
     match class {
         Class::CheckpointMissing | Class::CheckpointMalformed | Class::CheckpointOrigin => {

@@ -84,6 +84,10 @@ pub(crate) struct State<'a> {
     pub(crate) fold: Fold,
     /// Root of the control trail at each size, from 1 on: 32 bytes a control entry.
     pub(crate) control_roots: Vec<Hash>,
+    /// Size of the control trail's checkpoint.
+    pub(crate) control_size: u64,
+    /// The control trail begins with an accepted open.
+    pub(crate) genesis_seen: bool,
     pub(crate) notes: Notes,
     pub(crate) covered: Covered,
     pub(crate) encrypted: u64,
@@ -110,6 +114,11 @@ impl State<'_> {
         self.control_roots.get(usize::try_from(last).ok()?).copied()
     }
 
+    /// Whether a control checkpoint of this size and root is not one of the control trail shown.
+    pub(crate) fn contradicts(&self, size: u64, root: &Hash) -> bool {
+        size > self.control_size || self.control_root(size).is_some_and(|shown| shown != *root)
+    }
+
     /// Whether a challenge names a control checkpoint of this ledger and was not used before.
     pub(crate) fn challenge(&mut self, challenge: [u8; 64]) -> io::Result<Option<(Class, String)>> {
         let hash = challenge.first_chunk::<32>().copied().unwrap_or_default();
@@ -122,7 +131,7 @@ impl State<'_> {
     }
 
     pub(crate) fn fold_event(&mut self, event: &ControlEvent, (trail, entry): (TrailId, u64)) {
-        if let Err(detail) = self.fold.event(event.clone(), self.policy.control) {
+        if let Err(detail) = self.fold.event(event.clone(), &self.policy) {
             self.findings.add(Finding::new(Class::ControlMalformed, detail).trail(trail).entry(entry));
         }
     }
@@ -136,7 +145,7 @@ impl State<'_> {
 
 /// Verifies a ledger. Without a trust policy the outcome is at best *not appraised*.
 #[must_use]
-pub fn verify(source: &dyn Source, policy: Option<&[u8]>, options: Options<'_>) -> Verdict {
+pub fn verify<'a>(source: &'a dyn Source, policy: Option<&[u8]>, options: Options<'a>) -> Verdict {
     let policy_hash = policy.map(|bytes| hex::encode(sealtrail_core::hash::sha256(&[bytes])));
     let unchecked = |reason, detail| Verdict::unchecked(reason, detail, policy_hash.clone());
     let parsed = match policy {
@@ -156,7 +165,7 @@ fn hint(source: &dyn Source) -> Result<TrustPolicy, String> {
     TrustPolicy::from_hint(&bytes).map_err(|error: PolicyError| error.to_string())
 }
 
-fn run(source: &dyn Source, policy: TrustPolicy, options: Options<'_>) -> io::Result<Verdict> {
+fn run<'a>(source: &'a dyn Source, policy: TrustPolicy, options: Options<'a>) -> io::Result<Verdict> {
     let control = policy.control;
     let receipts: Vec<_> =
         options.receipts.iter().map(|input| (input.name.clone(), judge(&input.bytes, &policy))).collect();
@@ -168,6 +177,8 @@ fn run(source: &dyn Source, policy: TrustPolicy, options: Options<'_>) -> io::Re
         findings: Findings::default(),
         fold: Fold::default(),
         control_roots: Vec::new(),
+        control_size: 0,
+        genesis_seen: false,
         notes: Notes::default(),
         covered: Covered::default(),
         encrypted: 0,
@@ -192,10 +203,7 @@ fn run(source: &dyn Source, policy: TrustPolicy, options: Options<'_>) -> io::Re
 }
 
 fn wanted(receipts: &[(String, Judged)], of: TrailId, published: &[u64]) -> Vec<u64> {
-    let sizes = receipts.iter().filter_map(|(_, judged)| match judged {
-        Judged::Good { trail, size, .. } if *trail == of => Some(*size),
-        _ => None,
-    });
+    let sizes = receipts.iter().filter_map(|(_, judged)| judged.size_in(of));
     let mut wanted: Vec<u64> = sizes.chain(published.iter().copied()).collect();
     wanted.sort_unstable();
     wanted.dedup();
@@ -229,12 +237,12 @@ fn receipt(
 ) -> ReceiptReport {
     let result = match judged {
         Judged::Bad(class, detail) => Err((class, detail, None)),
-        Judged::Good { trail, size, root } => {
-            let outcome = outcomes.get(&trail);
-            let shown = outcome.and_then(|outcome| outcome.checkpoint).map(|(size, _)| size);
-            let at_size = outcome.and_then(|outcome| outcome.roots.get(&size).copied());
-            let shown = if outcome.is_some() { shown.or(Some(0)) } else { None };
-            compare(size, &root, shown, at_size).map_err(|(class, detail)| (class, detail, Some(trail)))
+        Judged::Good { trail, control } => {
+            let links = [Some(trail), control].into_iter().flatten();
+            links
+                .map(|link| compare(&link, outcomes.get(&link.trail), state))
+                .collect::<Result<Vec<_>, _>>()
+                .map(drop)
         }
     };
     match result {

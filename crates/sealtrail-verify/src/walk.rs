@@ -2,7 +2,8 @@
 
 use std::io::{self, BufReader, ErrorKind, Read};
 
-use sealtrail_core::name::TrailId;
+use sealtrail_core::merkle::{Tree, leaf_hash};
+use sealtrail_core::name::{TrailId, TreeSize};
 use sealtrail_core::segment::{ITEM_HEAD_BYTES, ItemHead, ItemKind, MAGIC, SegmentHeader, file_name};
 
 use crate::Source;
@@ -115,6 +116,24 @@ impl<'a> SegmentWalk<'a> {
         let mut payload = vec![0; head.length as usize];
         Ok(if fill(file, &mut payload)? { Some((head.kind, payload)) } else { None })
     }
+}
+
+/// The tree over the first `size` entries of a trail, to make proofs from; smaller where the segments end before.
+///
+/// # Errors
+/// The segments cannot be read, or are not framed as they must be.
+pub fn trail_tree(source: &dyn Source, trail: TrailId, size: TreeSize) -> io::Result<Tree> {
+    let mut walk = SegmentWalk::new(source, trail);
+    let mut tree = Tree::default();
+    while tree.size() < size {
+        match walk.next() {
+            Ok(Some(walked)) => tree.push(leaf_hash(&walked.entry)),
+            Ok(None) => break,
+            Err(WalkError::Io(error)) => return Err(error),
+            Err(error) => return Err(io::Error::new(ErrorKind::InvalidData, error.to_string())),
+        }
+    }
+    Ok(tree)
 }
 
 /// Fills the buffer; `false` where the file ends before.

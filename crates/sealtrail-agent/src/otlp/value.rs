@@ -62,8 +62,8 @@ impl<'a> Any<'a> {
                 any_value::ARRAY => Self::Array(wire.bytes()?),
                 any_value::KVLIST => Self::List(wire.bytes()?),
                 any_value::BYTES => Self::Bytes(wire.bytes()?),
-                // An int32: the low half counts.
-                any_value::STRING_STRINDEX if wire.varint()? as u32 == 0 => continue,
+                // An int32: the low half counts. Zero is a member all the same, one without a value.
+                any_value::STRING_STRINDEX if wire.varint()? as u32 == 0 => Self::Empty,
                 any_value::STRING_STRINDEX => return Err(Reason::Unsupported),
                 _ => {
                     wire.unknown(key, any_value::FIELDS)?;

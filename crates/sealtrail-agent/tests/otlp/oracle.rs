@@ -142,6 +142,7 @@ fn value(any: &AnyValue) -> Value {
         Some(Any::ArrayValue(array)) => array.values.iter().map(value).collect(),
         Some(Any::KvlistValue(pairs)) => list(&pairs.values),
         Some(Any::BytesValue(bytes)) => json!({ "$b": STANDARD.encode(bytes) }),
+        Some(Any::StringValueStrindex(0)) => Value::Null,
         Some(Any::StringValueStrindex(_)) => panic!("not of logs"),
     }
 }

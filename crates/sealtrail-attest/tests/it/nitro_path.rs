@@ -111,6 +111,8 @@ fn path_lengths_are_respected() {
     for cas in 1..=7 {
         assert_eq!(judge(&PathEdit { cas, ..PathEdit::default() }), Ok(()), "{cas} CAs");
     }
+    let eight = judge(&PathEdit { cas: 8, ..PathEdit::default() });
+    assert!(matches!(eight, Err(Refused::Malformed(_))), "{eight:?}");
 }
 
 #[test]

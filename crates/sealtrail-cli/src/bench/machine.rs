@@ -1,0 +1,77 @@
+//! What this machine can do and what this process takes: the yardsticks beside every figure.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sealtrail_core::hash::sha256;
+
+use crate::failure::Failure;
+
+/// Bytes a second through SHA-256 on one thread, in pieces of 64 KiB.
+pub(crate) fn sha256_bytes_per_s() -> f64 {
+    let piece = vec![0x5a; 64 << 10];
+    let begun = Instant::now();
+    let mut bytes = 0;
+    while begun.elapsed() < Duration::from_millis(300) {
+        for _ in 0..64 {
+            std::hint::black_box(sha256(&[&piece]));
+            bytes += piece.len();
+        }
+    }
+    bytes as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Seconds that one append of 4 KiB and fdatasync take here, the median of 50.
+pub(crate) fn fsync_s(dir: &Path) -> std::io::Result<f64> {
+    use std::io::Write as _;
+    let path = dir.join("fsync");
+    let mut file = fs::File::create(&path)?;
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        let begun = Instant::now();
+        file.write_all(&[0; 4096])?;
+        file.sync_data()?;
+        times.push(begun.elapsed().as_secs_f64());
+    }
+    fs::remove_file(path)?;
+    times.sort_by(f64::total_cmp);
+    Ok(times.get(times.len() / 2).copied().unwrap_or_default())
+}
+
+/// Refuses a directory in memory, where fsync costs nothing and figures mean nothing.
+pub(crate) fn require_disk(dir: &Path) -> Result<(), Failure> {
+    /// Magic numbers of statfs(2).
+    const IN_MEMORY: [(i64, &str); 2] = [(0x0102_1994, "tmpfs"), (0x8584_58f6, "ramfs")];
+    let stat =
+        rustix::fs::statfs(dir).map_err(|error| Failure::new(format!("`{}`: {error}", dir.display())))?;
+    match IN_MEMORY.iter().find(|(magic, _)| *magic == i64::from(stat.f_type)) {
+        Some((_, name)) => {
+            Err(Failure::new(format!("`{}` is on {name}: figures would mean nothing", dir.display()))
+                .hint("give a directory on a real disk with --dir"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The largest resident set this process has had, in bytes.
+pub(crate) fn peak_rss_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+/// Bytes of all files below a directory, as stored on disk.
+pub(crate) fn stored_bytes(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(items) = fs::read_dir(dir) else { return 0 };
+    items
+        .flatten()
+        .map(|item| match item.metadata() {
+            Ok(meta) if meta.is_dir() => stored_bytes(&item.path()),
+            Ok(meta) => meta.len().min(meta.blocks() * 512),
+            Err(_) => 0,
+        })
+        .sum()
+}

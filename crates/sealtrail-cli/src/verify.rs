@@ -1,0 +1,115 @@
+//! `sealtrail verify`: the whole ledger, one verdict.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use clap::Args;
+use sealtrail_core::body::BodyKey;
+use sealtrail_verify::{Options, ReceiptInput, Verdict, Visitor, verify};
+
+use crate::failure::Failure;
+use crate::output::print;
+use crate::progress::Bar;
+use crate::source;
+
+/// Longest file of body keys: a million keys of 65 bytes.
+const KEYS_BYTES_MAX: u64 = 65 << 20;
+
+/// What every command that verifies takes.
+#[derive(Args, Debug)]
+pub(crate) struct Trust {
+    /// The trust policy: whom and what you accept
+    #[arg(long, value_name = "FILE", env = "SEALTRAIL_POLICY")]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// Keys of encrypted bodies, 64 hex digits a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) body_keys: Option<PathBuf>,
+
+    /// Threads to check batches with [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// Verify a ledger, all of it, trusting nobody in the building
+///
+/// Exit code 0: verified; 1: rejected; 2: could not be checked, or no trust policy; 64: wrong usage.
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArgs {
+    /// A ledger's directory, a copy of one, or its http:// address
+    #[arg(value_name = "DIR|URL")]
+    target: String,
+
+    #[command(flatten)]
+    trust: Trust,
+
+    /// A receipt to hold the ledger to; may be given again
+    #[arg(long, value_name = "FILE")]
+    receipt: Vec<PathBuf>,
+
+    /// Print the verdict as JSON (docs/spec/verdict.schema.json)
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    let receipts = args.receipt.iter().map(|path| {
+        let bytes =
+            fs::read(path).map_err(|error| Failure::new(format!("receipt `{}`: {error}", path.display())))?;
+        Ok(ReceiptInput { name: path.display().to_string(), bytes })
+    });
+    let receipts = receipts.collect::<Result<Vec<_>, Failure>>()?;
+    let verdict = judge(&args.target, &args.trust, receipts, None)?;
+    if args.json {
+        let json = serde_json::to_string_pretty(&verdict).map_err(|error| Failure::from_error(&error))?;
+        print(&format!("{json}\n"))?;
+    } else {
+        print(&verdict.to_string())?;
+    }
+    Ok(ExitCode::from(verdict.outcome.exit_code()))
+}
+
+/// Verifies a target, showing every good batch to the visitor.
+pub(crate) fn judge(
+    target: &str,
+    trust: &Trust,
+    receipts: Vec<ReceiptInput>,
+    visitor: Option<&mut dyn Visitor>,
+) -> Result<Verdict, Failure> {
+    let source = source::open(target)?;
+    let policy = trust.policy.as_ref().map(|path| {
+        fs::read(path).map_err(|error| Failure::new(format!("trust policy `{}`: {error}", path.display())))
+    });
+    let policy = policy.transpose()?;
+    let threads = trust.threads.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
+    let body_keys = trust.body_keys.as_ref().map_or_else(|| Ok(Vec::new()), read_keys)?;
+    let bar = Bar::new();
+    // Lets the compiler shorten the visitor's lifetime to that of source and bar.
+    let visitor = match visitor {
+        Some(visitor) => Some(&mut *visitor as &mut dyn Visitor),
+        None => None,
+    };
+    let options = Options { threads, body_keys, receipts, progress: Some(&bar), visitor };
+    let verdict = verify(&*source, policy.as_deref(), options);
+    bar.finish();
+    Ok(verdict)
+}
+
+fn read_keys(path: &PathBuf) -> Result<Vec<BodyKey>, Failure> {
+    let wrong = |what: String| Failure::new(format!("body keys `{}`: {what}", path.display()));
+    let length = fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
+    if length > KEYS_BYTES_MAX {
+        return Err(wrong(format!("`{length}` bytes, at most `{KEYS_BYTES_MAX}` are read")));
+    }
+    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let key = |(number, line): (usize, &str)| {
+        let mut key = [0; 32];
+        let decoded = hex::decode_to_slice(line.trim(), &mut key).ok();
+        decoded
+            .and_then(|()| BodyKey::new(&key))
+            .ok_or_else(|| wrong(format!("line {} is not 64 hex digits", number + 1)))
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(key).collect()
+}

@@ -1,0 +1,356 @@
+//! Opening a ledger: take the lock, read everything back, begin a control epoch, start the threads.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, RwLock};
+
+use sealtrail_core::body::Decompressor;
+use sealtrail_core::checkpoint::LedgerKey;
+use sealtrail_core::hash::sha256;
+use sealtrail_core::key::Signer;
+use sealtrail_core::name::{LedgerName, Name, TrailId};
+use sealtrail_core::statement::{Claims, Known, Place};
+use sealtrail_keys::load_key_file;
+
+use crate::admission::{Admission, SeenNotes, Workers};
+use crate::api::{App, BodyReader};
+use crate::challenge::Challenges;
+use crate::config::{Config, ms};
+use crate::control::{
+    ControlHandle, ControlNote, ControlState, ControlThread, ControlTiming, EpochSettings, Fold, LastTimes,
+    Message, NewEpoch, PublishedAt, Record, Sealer, View, predecessor,
+};
+use crate::env::Environment;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::storage::{Artefacts, Files, Layout, Lock, Quarantine, SegmentLimits, TileWriter};
+use crate::trail::{
+    Sequencer, SequencerHandle, StartContext, Started, TrailInfo, TrailWriter, check_published, start_trail,
+};
+
+use super::error::{LedgerError, io};
+use super::init::ledger_key;
+use super::{CONTROL, CONTROL_INSTANCE, LEDGER_JSON_BYTES_MAX, Ledger, LedgerJson};
+
+impl Ledger {
+    /// Opens a ledger and starts its threads. Reads all entries back: some µs an entry.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: among others another process has it open, or its files are not what was published.
+    pub fn open(directory: &Path, config: Config) -> Result<Self, LedgerError> {
+        Self::open_with(directory, config, Environment::system())
+    }
+
+    /// The same with a given clock, randomness and disk.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(directory: &Path, config: Config, env: Environment) -> Result<Self, LedgerError> {
+        config.check()?;
+        let files = Files::new(env.disk.clone(), Layout::new(directory));
+        let (name, control) = read_ledger_json(directory, &files)?;
+        let lock = Lock::take(&files.layout.lock())?;
+        clear_scratch(&files)?;
+        let signer: Arc<dyn Signer> = Arc::new(load_key_file(&files.layout.checkpoint_key())?);
+        let ledger = ledger_key(&name, signer.as_ref())?;
+        let (health, metrics) = (Health::default(), Arc::new(Metrics::default()));
+        let opening = Opening { files, ledger, signer, env, config, health, metrics };
+        opening.open(control, lock)
+    }
+}
+
+fn read_ledger_json(directory: &Path, files: &Files) -> Result<(LedgerName, TrailId), LedgerError> {
+    let not = |reason: String| LedgerError::NotALedger { path: directory.to_owned(), reason };
+    let path = files.layout.ledger_json();
+    let json = files.disk.read(&path, LEDGER_JSON_BYTES_MAX);
+    let json = json.map_err(|error| not(format!("cannot read `ledger.json`: {error}")))?;
+    let hint: LedgerJson =
+        serde_json::from_slice(&json).map_err(|error| not(format!("`ledger.json`: {error}")))?;
+    if hint.version != 1 {
+        return Err(not(format!("`ledger.json` has version `{}`, expected `1`", hint.version)));
+    }
+    Ok((LedgerName::new(&hint.ledger)?, TrailId::from_hex(&hint.control)?))
+}
+
+/// Removes files that an earlier process had not put in place.
+fn clear_scratch(files: &Files) -> Result<(), LedgerError> {
+    let scratch = files.layout.scratch();
+    files.disk.create_dirs(&scratch).map_err(io(&scratch))?;
+    for (name, _) in files.disk.list(&scratch).map_err(io(&scratch))? {
+        let path = scratch.join(name);
+        files.disk.remove_file(&path).map_err(io(&path))?;
+    }
+    Ok(())
+}
+
+/// The control trail's place in the ledger.
+pub(super) fn control_info(ledger: &LedgerKey, control: TrailId) -> Result<TrailInfo, LedgerError> {
+    let origin = ledger.name().origin(control);
+    Ok(TrailInfo { id: control, origin, name: Name::new(CONTROL)?, class: Name::new(CONTROL)? })
+}
+
+/// When segments of the control trail end.
+pub(super) fn control_limits(config: &Config) -> SegmentLimits {
+    let storage = &config.storage;
+    limits(storage.control_segment_bytes, storage.segment_window_ms)
+}
+
+fn limits(bytes: u64, window_ms: u64) -> SegmentLimits {
+    SegmentLimits { bytes, window_ns: window_ms.saturating_mul(1_000_000) }
+}
+
+/// What control epochs say of this process.
+pub(super) fn control_settings(
+    ledger: &LedgerKey,
+    control: TrailId,
+    config: &Config,
+) -> Result<EpochSettings, LedgerError> {
+    Ok(EpochSettings {
+        place: Place {
+            ledger: ledger.name().clone(),
+            trail: control,
+            stream: Name::new(CONTROL)?,
+            instance: Name::new(CONTROL_INSTANCE)?,
+        },
+        software_version: crate::SOFTWARE_VERSION.to_owned(),
+        configuration: sha256(&[&serde_json::to_vec(config).unwrap_or_default()]),
+        heartbeat_ms: config.heartbeat_ms,
+        age_ms_max: config.epoch_age_ms,
+        class: Name::new(CONTROL)?,
+    })
+}
+
+/// What the control thread is put together from.
+pub(super) struct ControlParts {
+    pub(super) env: Environment,
+    pub(super) artefacts: Artefacts,
+    pub(super) signer: Arc<dyn Signer>,
+    pub(super) tiles: TileWriter,
+    pub(super) view: View,
+    pub(super) published: BTreeMap<TrailId, PublishedAt>,
+    pub(super) health: Health,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl ControlParts {
+    /// Begins an epoch in the trail; the thread is not started yet.
+    pub(super) fn begin(
+        self,
+        writer: TrailWriter,
+        epoch: NewEpoch,
+        config: &Config,
+    ) -> Result<(ControlThread, ControlHandle, Receiver<Message>), LedgerError> {
+        let trail = writer.shared().clone();
+        let nothing = ControlNote { hash: [0; 32], note: trail.head().note.clone() };
+        let state = Arc::new(ControlState::new(trail, self.view, nothing, self.published));
+        let (handle, inbox) = ControlHandle::new(state.clone());
+        let timing = ControlTiming {
+            publish: ms(config.publish_interval_ms),
+            heartbeat: ms(config.heartbeat_ms),
+            refusals: ms(config.refusal_interval_ms),
+            note: ms(config.note_interval_ms),
+            epoch_age_ms: config.epoch_age_ms,
+        };
+        let mut thread = ControlThread {
+            env: self.env,
+            writer,
+            tiles: self.tiles,
+            sealer: epoch.sealer,
+            checkpoint_key: self.signer,
+            artefacts: self.artefacts,
+            state,
+            trails: BTreeMap::new(),
+            pending: Vec::new(),
+            timing,
+            health: self.health,
+            metrics: self.metrics,
+            last: LastTimes::now(),
+        };
+        thread.begin_epoch(&epoch.open, &epoch.evidence)?;
+        Ok((thread, handle, inbox))
+    }
+}
+
+/// What opening goes through with.
+struct Opening {
+    files: Files,
+    ledger: LedgerKey,
+    signer: Arc<dyn Signer>,
+    env: Environment,
+    config: Config,
+    health: Health,
+    metrics: Arc<Metrics>,
+}
+
+/// The control trail as it was read back.
+struct ControlRead {
+    started: Started,
+    fold: Fold,
+    published: BTreeMap<TrailId, PublishedAt>,
+}
+
+impl Opening {
+    fn open(self, control: TrailId, lock: Lock) -> Result<Ledger, LedgerError> {
+        let read = self.read_control(control)?;
+        let trails = self.read_trails(&read)?;
+        let cut = trails.iter().map(|started| started.cut_bytes).sum::<u64>() + read.started.cut_bytes;
+        let settings = control_settings(&self.ledger, control, &self.config)?;
+        let last = read.started.epochs.last(&settings.place.stream, &settings.place.instance);
+        let size = read.started.writer.next_leaf();
+        let before = predecessor(last, Known::Ledger);
+        let epoch = Sealer::begin(self.env.clone(), settings, self.signer.as_ref(), before, size)?;
+        let parts = ControlParts {
+            env: self.env.clone(),
+            artefacts: Artefacts::new(self.files.clone()),
+            signer: self.signer.clone(),
+            tiles: read.started.tiles,
+            view: View { size, fold: Arc::new(read.fold) },
+            published: read.published,
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let (mut thread, handle, inbox) = parts.begin(read.started.writer, epoch, &self.config)?;
+        let version = crate::SOFTWARE_VERSION;
+        thread.append(&[Record::LedgerStarted { version, recovered_bytes: cut }], &[], None)?;
+        thread.publish_control()?;
+        thread.hand_out_note()?;
+        let app = self.app(handle)?;
+        let mut threads = Vec::new();
+        let mut handles = BTreeMap::new();
+        for started in trails {
+            let shared = started.writer.shared().clone();
+            thread.trails.insert(shared.info.id, (shared, started.tiles));
+            let (handle, join) = self.spawn(&app, started.writer, started.epochs)?;
+            handles.insert(handle.shared.info.id, handle);
+            threads.push(join);
+        }
+        *app.trails.write().unwrap_or_else(std::sync::PoisonError::into_inner) = handles;
+        let builder = std::thread::Builder::new().name("control".to_owned());
+        let control_thread = builder.spawn(move || thread.run(inbox)).map_err(io(Path::new("control")))?;
+        Ok(Ledger {
+            app,
+            config: self.config,
+            env: self.env,
+            signer: self.signer,
+            name: self.ledger.name().clone(),
+            threads: Mutex::new(threads),
+            control_thread: Some(control_thread),
+            _lock: lock,
+        })
+    }
+
+    fn context(&self, limits: SegmentLimits) -> StartContext<'_> {
+        StartContext {
+            files: &self.files,
+            ledger: &self.ledger,
+            signer: &self.signer,
+            limits,
+            health: &self.health,
+            metrics: &self.metrics,
+        }
+    }
+
+    /// Reads the control trail and folds its records.
+    fn read_control(&self, control: TrailId) -> Result<ControlRead, LedgerError> {
+        let info = control_info(&self.ledger, control)?;
+        let mut fold = Fold::default();
+        let mut published = BTreeMap::new();
+        let mut decompressor = Decompressor::new().map_err(|error| crate::control::SealError::from(error))?;
+        let context = self.context(control_limits(&self.config));
+        let started = start_trail(&context, info, &mut |met, statement| {
+            let Claims::Batch(claims) = statement.claims() else { return Ok(()) };
+            for item in &claims.published {
+                let at = PublishedAt { size: item.size, root: item.root, control_leaf: met.index };
+                published.insert(item.trail, at);
+            }
+            if claims.stored_length == 0 {
+                return Ok(());
+            }
+            let body = met.body().map_err(|_| "a control body cannot be read")?;
+            fold.apply_body(claims, &body, &mut decompressor)
+        })?;
+        Ok(ControlRead { started, fold, published })
+    }
+
+    /// Reads every trail that the control trail knows, and holds it against what was published there.
+    fn read_trails(&self, control: &ControlRead) -> Result<Vec<Started>, LedgerError> {
+        let storage = &self.config.storage;
+        let mut trails = Vec::new();
+        for (id, record) in &control.fold.trails {
+            let info = TrailInfo {
+                id: *id,
+                origin: self.ledger.name().origin(*id),
+                name: record.name.clone(),
+                class: record.class.clone(),
+            };
+            let context = self.context(limits(storage.segment_bytes, storage.segment_window_ms));
+            let started = start_trail(&context, info, &mut |_, _| Ok(()))?;
+            if let Some(published) = control.published.get(id) {
+                let log = started.writer.shared().log();
+                check_published(&log.tree, *id, published.size, published.root)?;
+            }
+            trails.push(started);
+        }
+        Ok(trails)
+    }
+
+    fn app(&self, control: ControlHandle) -> Result<Arc<App>, LedgerError> {
+        let quarantine_path = self.files.layout.quarantine();
+        let quarantine = Quarantine::open(self.files.clone(), self.config.storage.quarantine_bytes);
+        let admission = Admission {
+            env: self.env.clone(),
+            ledger: self.ledger.clone(),
+            control: control.clone(),
+            challenges: Arc::new(Challenges::new(self.env.clone())),
+            artefacts: Artefacts::new(self.files.clone()),
+            seen: SeenNotes::default(),
+        };
+        let http = &self.config.http;
+        Ok(Arc::new(App {
+            admission: Arc::new(admission),
+            control,
+            workers: Workers::new(),
+            bodies: BodyReader::new(http.memory_bytes_max, ms(http.body_timeout_ms)),
+            quarantine: Arc::new(quarantine.map_err(io(&quarantine_path))?),
+            files: self.files.clone(),
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
+            trails: RwLock::default(),
+        }))
+    }
+
+    fn spawn(
+        &self,
+        app: &App,
+        writer: TrailWriter,
+        epochs: crate::trail::EpochTable,
+    ) -> Result<(SequencerHandle, std::thread::JoinHandle<()>), LedgerError> {
+        spawn_sequencer(app, &self.env, &self.config, writer, epochs)
+    }
+}
+
+/// Starts a trail's thread.
+pub(super) fn spawn_sequencer(
+    app: &App,
+    env: &Environment,
+    config: &Config,
+    writer: TrailWriter,
+    epochs: crate::trail::EpochTable,
+) -> Result<(SequencerHandle, std::thread::JoinHandle<()>), LedgerError> {
+    let sequencer = Sequencer {
+        writer,
+        epochs,
+        env: env.clone(),
+        challenges: app.admission.challenges.clone(),
+        control: app.control.clone(),
+        metrics: app.metrics.clone(),
+        hole_window_ns: config.hole_window_ms.saturating_mul(1_000_000),
+    };
+    sequencer.spawn().map_err(io(Path::new("trail")))
+}
+
+/// When segments of data trails end.
+pub(super) fn data_limits(config: &Config) -> SegmentLimits {
+    limits(config.storage.segment_bytes, config.storage.segment_window_ms)
+}

@@ -1,0 +1,161 @@
+//! Reading segments: one item at an offset, all entries of a finished file, the valid beginning of an unfinished one.
+
+use std::io;
+
+use sealtrail_core::entry::Entry;
+use sealtrail_core::segment::{
+    FOOTER_BYTES, FOOTER_MAGIC, ITEM_HEAD_BYTES, IndexPair, ItemHead, ItemKind, MAGIC, SegmentHeader,
+    decode_index,
+};
+
+use super::DiskFile;
+
+/// Where each entry of a trail stands: 8 bytes an entry.
+#[derive(Debug, Default)]
+pub(crate) struct EntryIndex {
+    /// Leaf index of the first entry of each segment, by segment number.
+    first: Vec<u64>,
+    offsets: Vec<u64>,
+}
+
+impl EntryIndex {
+    /// Notes that segment `number` begins with the next entry. A segment that replaces an empty one begins again.
+    pub(crate) fn begin_segment(&mut self, number: u64) {
+        let next = self.offsets.len() as u64;
+        if self.first.len() as u64 <= number {
+            self.first.push(next);
+        }
+    }
+
+    pub(crate) fn push(&mut self, offset: u64) {
+        self.offsets.push(offset);
+    }
+
+    /// Segment number and offset of an entry's item.
+    pub(crate) fn place(&self, index: u64) -> Option<(u64, u64)> {
+        let offset = *self.offsets.get(usize::try_from(index).ok()?)?;
+        let segment = self.first.partition_point(|first| *first <= index).checked_sub(1)?;
+        Some((segment as u64, offset))
+    }
+}
+
+/// Reads the item at `offset` of a file and checks its CRC. `None` where there is no item: the end of an unfinished
+/// file, a torn write, or another kind than `kinds` allows.
+///
+/// # Errors
+/// Disk trouble.
+pub(crate) fn read_item(
+    file: &dyn DiskFile,
+    offset: u64,
+    file_bytes: u64,
+    kinds: &[ItemKind],
+) -> io::Result<Option<(ItemKind, Vec<u8>)>> {
+    let payload_at = offset.saturating_add(ITEM_HEAD_BYTES as u64);
+    if payload_at > file_bytes {
+        return Ok(None);
+    }
+    let mut head = [0; ITEM_HEAD_BYTES];
+    file.read_exact_at(&mut head, offset)?;
+    let Ok(Some(head)) = ItemHead::decode(head) else { return Ok(None) };
+    if !kinds.contains(&head.kind) || payload_at + u64::from(head.length) > file_bytes {
+        return Ok(None);
+    }
+    let mut payload = vec![0; head.length as usize];
+    file.read_exact_at(&mut payload, payload_at)?;
+    Ok(head.crc_matches(&payload).then_some((head.kind, payload)))
+}
+
+/// Bytes of an item with this payload.
+pub(crate) fn item_bytes(payload: &[u8]) -> u64 {
+    (ITEM_HEAD_BYTES + payload.len()) as u64
+}
+
+/// Reads magic and header item; returns the header and the offset of what follows.
+///
+/// # Errors
+/// Disk trouble. `None` where the file does not begin as a segment.
+pub(crate) fn read_header(file: &dyn DiskFile, file_bytes: u64) -> io::Result<Option<(SegmentHeader, u64)>> {
+    let mut magic = [0; MAGIC.len()];
+    if file_bytes < MAGIC.len() as u64 {
+        return Ok(None);
+    }
+    file.read_exact_at(&mut magic, 0)?;
+    let item = read_item(file, MAGIC.len() as u64, file_bytes, &[ItemKind::Header])?;
+    let Some((_, payload)) = item.filter(|_| magic == *MAGIC) else { return Ok(None) };
+    let end = MAGIC.len() as u64 + item_bytes(&payload);
+    Ok(SegmentHeader::decode(&payload).ok().map(|header| (header, end)))
+}
+
+/// The index of a finished file; `None` where the file is not finished.
+///
+/// # Errors
+/// Disk trouble.
+pub(crate) fn read_index(file: &dyn DiskFile, file_bytes: u64) -> io::Result<Option<Vec<IndexPair>>> {
+    let Some(footer_at) = file_bytes.checked_sub(FOOTER_BYTES as u64) else { return Ok(None) };
+    let mut footer = [0; FOOTER_BYTES];
+    file.read_exact_at(&mut footer, footer_at)?;
+    let (magic, offset) = footer.split_at(FOOTER_MAGIC.len());
+    let offset = offset.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+    if magic != FOOTER_MAGIC || offset >= footer_at {
+        return Ok(None);
+    }
+    let Some((_, payload)) = read_item(file, offset, footer_at, &[ItemKind::Index])? else { return Ok(None) };
+    if offset + item_bytes(&payload) != footer_at {
+        return Ok(None);
+    }
+    Ok(decode_index(&payload))
+}
+
+/// The complete body-and-entry pairs at the beginning of an unfinished file.
+#[derive(Debug)]
+pub(crate) struct ValidPrefix {
+    /// Where they stand.
+    pub(crate) pairs: Vec<IndexPair>,
+    /// Offset after the last of them.
+    pub(crate) end: u64,
+}
+
+/// Walks an unfinished file from `start` (after the header) as far as every item is whole.
+///
+/// # Errors
+/// Disk trouble.
+pub(crate) fn valid_prefix(file: &dyn DiskFile, start: u64, file_bytes: u64) -> io::Result<ValidPrefix> {
+    let mut prefix = ValidPrefix { pairs: Vec::new(), end: start };
+    let mut body = None;
+    let mut at = start;
+    loop {
+        let kinds: &[ItemKind] =
+            if body.is_some() { &[ItemKind::Entry] } else { &[ItemKind::Body, ItemKind::Entry] };
+        let Some((kind, payload)) = read_item(file, at, file_bytes, kinds)? else { return Ok(prefix) };
+        let next = at + item_bytes(&payload);
+        if kind == ItemKind::Body {
+            body = Some(at);
+        } else {
+            if Entry::decode(&payload).is_err() {
+                return Ok(prefix);
+            }
+            prefix.pairs.push(IndexPair { body: body.take().unwrap_or(0), entry: at });
+            prefix.end = next;
+        }
+        at = next;
+    }
+}
+
+/// How many bytes from `start` on are not a preallocated area: up to the last one that is not zero.
+///
+/// # Errors
+/// Disk trouble.
+pub(crate) fn used_bytes(file: &dyn DiskFile, start: u64, file_bytes: u64) -> io::Result<u64> {
+    let mut buffer = vec![0; 256 << 10];
+    let (mut at, mut used) = (start, 0);
+    while at < file_bytes {
+        let count = usize::try_from(file_bytes - at).unwrap_or(usize::MAX).min(buffer.len());
+        let Some(piece) = buffer.get_mut(..count) else { break };
+        file.read_exact_at(piece, at)?;
+        if let Some(last) = piece.iter().rposition(|byte| *byte != 0) {
+            used = at - start + last as u64 + 1;
+        }
+        at += count as u64;
+    }
+    Ok(used)
+}

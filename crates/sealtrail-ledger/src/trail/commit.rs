@@ -1,0 +1,144 @@
+//! Commit: one write, one sync, the root computed twice, a signed checkpoint.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sealtrail_core::hash::Hash;
+use sealtrail_core::merkle::{Frontier, leaf_hash};
+use sealtrail_core::name::{Name, TreeSize};
+
+use crate::health::{Health, Stopped};
+use crate::metrics::Metrics;
+use crate::refusal::chain;
+use crate::storage::{Item, ReserveError, SegmentWriter};
+
+use super::{Head, TrailShared};
+
+/// The one place that appends to a trail.
+pub(crate) struct TrailWriter {
+    shared: Arc<TrailShared>,
+    segments: SegmentWriter,
+    /// Fed with leaf hashes of its own: the second way to the root.
+    frontier: Frontier,
+    health: Health,
+    metrics: Arc<Metrics>,
+}
+
+/// A statement that was admitted, with its leaf hash as admission computed it.
+#[derive(Clone, Debug)]
+pub(crate) struct Committed {
+    pub(crate) item: Item,
+    pub(crate) leaf_hash: Hash,
+}
+
+impl Committed {
+    pub(crate) fn new(item: Item) -> Self {
+        Self { leaf_hash: leaf_hash(&item.entry), item }
+    }
+}
+
+/// Why a group cannot be taken now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RoomError {
+    /// The disk is full; it may have room again later.
+    #[error("the disk is full")]
+    Full,
+    /// Writing has stopped for good.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+impl TrailWriter {
+    pub(crate) fn new(
+        shared: Arc<TrailShared>,
+        segments: SegmentWriter,
+        frontier: Frontier,
+        health: Health,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { shared, segments, frontier, health, metrics }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<TrailShared> {
+        &self.shared
+    }
+
+    /// The leaf that the next statement gets.
+    pub(crate) fn next_leaf(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// The retention class for a statement that does not say.
+    pub(crate) fn current_class(&self) -> Name {
+        self.segments.class().unwrap_or(&self.shared.info.class).clone()
+    }
+
+    /// Makes sure that so many entries and bytes of one retention class can be committed.
+    ///
+    /// # Errors
+    /// [`RoomError`].
+    pub(crate) fn reserve(
+        &mut self,
+        entries: usize,
+        bytes: u64,
+        class: &Name,
+        now_ns: u64,
+    ) -> Result<(), RoomError> {
+        self.health.check()?;
+        let need = crate::storage::Need { entries, bytes, class, now_ns };
+        match self.segments.reserve(&need) {
+            Ok(()) => Ok(()),
+            Err(ReserveError::Full(_)) => Err(RoomError::Full),
+            Err(error) => Err(self.health.fail(chain(&error)).into()),
+        }
+    }
+
+    /// Commits a group that [`Self::reserve`] made room for. On return it is durable and under the head.
+    ///
+    /// # Errors
+    /// [`Stopped`]: the storage failed, or the two ways to the root differ; nothing of the group was signed.
+    pub(crate) fn commit(&mut self, group: &[Committed]) -> Result<Arc<Head>, Stopped> {
+        self.health.check()?;
+        let began = Instant::now();
+        let items: Vec<Item> = group.iter().map(|committed| committed.item.clone()).collect();
+        let offsets = self.segments.append(&items).map_err(|error| self.health.fail(chain(&error)))?;
+        // Dying here: the group is durable, nobody was told, and the next start finds it in the segment.
+        for item in &items {
+            self.frontier.push(leaf_hash(&item.entry), |_, _, _| {});
+        }
+        let (size, root) = self.extend(group, &offsets);
+        if root != self.frontier.root() || size.0 != self.frontier.size() {
+            return Err(self
+                .health
+                .fail("the two computations of the root differ: memory or processor fault"));
+        }
+        let head = self.shared.sign_head(size, root).map_err(|error| self.health.fail(error))?;
+        let head = Arc::new(head);
+        self.shared.set_head(head.clone());
+        self.metrics.committed(began.elapsed());
+        Ok(head)
+    }
+
+    /// The first way to the root: the tree that makes the proofs, fed with the hashes from admission.
+    fn extend(&mut self, group: &[Committed], offsets: &[u64]) -> (TreeSize, Hash) {
+        let mut log = self.shared.log_mut();
+        if let Some((number, file)) = self.segments.active_file() {
+            let end = self.segments.active().map_or(0, |(_, end)| end);
+            log.index.begin_segment(number);
+            log.active = Some((number, file, end));
+        }
+        for (committed, offset) in group.iter().zip(offsets) {
+            log.tree.push(committed.leaf_hash);
+            log.index.push(*offset);
+        }
+        (log.tree.size(), log.tree.root())
+    }
+
+    /// Gives back preallocated space on a clean stop.
+    pub(crate) fn close(&mut self) {
+        if self.health.check().is_ok() {
+            // Failing to costs disk space until the next start, and nothing else.
+            let _ = self.segments.close();
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! A trail: its tree and epochs, the one thread that decides what enters it, and what everybody else may read.
+
+mod commit;
+mod epochs;
+mod sequencer;
+mod shared;
+mod start;
+
+pub(crate) use commit::{Committed, RoomError, TrailWriter};
+pub(crate) use epochs::{EpochTable, Judged, Last, Patience};
+pub(crate) use sequencer::{
+    AdmittedBatch, AdmittedOpen, Command, Placed, Sequencer, SequencerHandle, stale_challenge,
+};
+pub(crate) use shared::{Head, TrailInfo, TrailShared};
+pub use start::StartError;
+pub(crate) use start::{StartContext, Started, check_published, start_trail};

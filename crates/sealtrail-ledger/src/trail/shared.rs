@@ -1,0 +1,183 @@
+//! What everybody may read of a trail: its committed tree, head, entries and epoch keys.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+use sealtrail_core::checkpoint::CheckpointBody;
+use sealtrail_core::entry::LedgerPart;
+use sealtrail_core::hash::Hash;
+use sealtrail_core::key::{KeyError, Signer};
+use sealtrail_core::merkle::Tree;
+use sealtrail_core::name::{Identity, LeafIndex, Name, TrailId, TreeSize};
+use sealtrail_core::receipt::{Inclusion, Receipt};
+use sealtrail_core::segment::ItemKind;
+use sealtrail_core::statement::OpenClaims;
+
+use crate::storage::{DiskFile, EntryIndex, Files, read_item};
+
+/// What a trail is called and where it belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TrailInfo {
+    pub(crate) id: TrailId,
+    /// `<ledger name>/<id>`.
+    pub(crate) origin: String,
+    /// Name for people.
+    pub(crate) name: Name,
+    /// Retention class of its segments where its statements do not say.
+    pub(crate) class: Name,
+}
+
+/// A signed tree head. Everything it covers is durable.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) size: TreeSize,
+    pub(crate) root: Hash,
+    /// The checkpoint note.
+    pub(crate) note: Bytes,
+}
+
+/// What admission must know of an epoch: who may sign in it, and as whom.
+#[derive(Debug)]
+pub(crate) struct EpochKey {
+    pub(crate) spki: Box<[u8]>,
+    pub(crate) stream: Name,
+    pub(crate) instance: Name,
+    pub(crate) open_leaf: u64,
+}
+
+/// The part of a trail that is shared between threads. Only its own thread changes it.
+pub(crate) struct TrailShared {
+    pub(crate) info: TrailInfo,
+    files: Files,
+    signer: Arc<dyn Signer>,
+    log: RwLock<Log>,
+    head: RwLock<Arc<Head>>,
+    epochs: RwLock<HashMap<Identity, Arc<EpochKey>>>,
+}
+
+/// Tree and entries, committed ones only.
+#[derive(Default)]
+pub(crate) struct Log {
+    pub(crate) tree: Tree,
+    pub(crate) index: EntryIndex,
+    /// The segment being written: number, file, committed bytes.
+    pub(crate) active: Option<(u64, Arc<dyn DiskFile>, u64)>,
+}
+
+impl TrailShared {
+    /// A trail with what its segments hold; signs its head.
+    ///
+    /// # Errors
+    /// [`KeyError`] where the checkpoint key cannot sign.
+    pub(crate) fn new(
+        info: TrailInfo,
+        files: Files,
+        signer: Arc<dyn Signer>,
+        log: Log,
+        epochs: HashMap<Identity, Arc<EpochKey>>,
+    ) -> Result<Self, KeyError> {
+        let head = sign_head(&info, log.tree.size(), log.tree.root(), signer.as_ref())?;
+        let (log, head, epochs) = (RwLock::new(log), RwLock::new(Arc::new(head)), RwLock::new(epochs));
+        Ok(Self { info, files, signer, log, head, epochs })
+    }
+
+    /// The newest committed head.
+    pub(crate) fn head(&self) -> Arc<Head> {
+        self.head.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_head(&self, head: Arc<Head>) {
+        *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
+    }
+
+    /// The head as it was at a size, signed again: Ed25519 signs the same text with the same bytes.
+    pub(crate) fn head_at(&self, size: TreeSize) -> Option<Head> {
+        let root = self.log().tree.root_at(size)?;
+        sign_head(&self.info, size, root, self.signer.as_ref()).ok()
+    }
+
+    pub(crate) fn sign_head(&self, size: TreeSize, root: Hash) -> Result<Head, KeyError> {
+        sign_head(&self.info, size, root, self.signer.as_ref())
+    }
+
+    pub(crate) fn log(&self) -> RwLockReadGuard<'_, Log> {
+        self.log.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn log_mut(&self) -> RwLockWriteGuard<'_, Log> {
+        self.log.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What admission must know of a committed epoch.
+    pub(crate) fn epoch(&self, identity: Identity) -> Option<Arc<EpochKey>> {
+        self.epochs.read().unwrap_or_else(PoisonError::into_inner).get(&identity).cloned()
+    }
+
+    pub(super) fn add_epoch(&self, identity: Identity, key: EpochKey) {
+        let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
+        epochs.entry(identity).or_insert_with(|| Arc::new(key));
+    }
+
+    /// The receipt of the entry at `leaf` under `head`; `None` beyond the head.
+    pub(crate) fn receipt(&self, leaf: u64, ledger_part: LedgerPart, head: &Head) -> Option<Receipt> {
+        Some(Receipt { ledger_part, trail: self.inclusion(leaf, head)?, control: None })
+    }
+
+    /// The inclusion of a leaf under a head.
+    pub(crate) fn inclusion(&self, leaf: u64, head: &Head) -> Option<Inclusion> {
+        let proof = self.log().tree.inclusion(LeafIndex(leaf), head.size)?;
+        Some(Inclusion { index: LeafIndex(leaf), proof, checkpoint: head.note.to_vec() })
+    }
+
+    /// The bytes of a committed entry; `None` beyond the tree or where the disk does not give it back whole.
+    pub(crate) fn entry(&self, leaf: u64) -> Option<Vec<u8>> {
+        let (offset, file) = {
+            let log = self.log();
+            let (number, offset) = log.index.place(leaf)?;
+            let active = log.active.as_ref().filter(|(active, ..)| *active == number);
+            (offset, active.map(|(_, file, _)| file.clone()).ok_or(number))
+        };
+        let file = match file {
+            Ok(file) => file,
+            Err(number) => {
+                self.files.disk.open_read(&self.files.layout.segment(self.info.id, number)).ok()?
+            }
+        };
+        let file_bytes = file.size().ok()?;
+        let item = read_item(file.as_ref(), offset, file_bytes, &[ItemKind::Entry]).ok()?;
+        item.map(|(_, payload)| payload)
+    }
+
+    /// The committed bytes of a segment where it is the one being written.
+    pub(crate) fn active_bytes(&self, number: u64) -> Option<u64> {
+        let log = self.log();
+        log.active.as_ref().filter(|(active, ..)| *active == number).map(|(_, _, end)| *end)
+    }
+}
+
+impl EpochKey {
+    pub(crate) fn new(claims: &OpenClaims, open_leaf: u64) -> Self {
+        Self {
+            spki: claims.public_key.spki().into(),
+            stream: claims.place.stream.clone(),
+            instance: claims.place.instance.clone(),
+            open_leaf,
+        }
+    }
+}
+
+impl crate::storage::Entries for TrailShared {
+    fn with_tree(&self, read: &mut dyn FnMut(&Tree)) {
+        read(&self.log().tree);
+    }
+
+    fn entry(&self, index: u64) -> Option<Vec<u8>> {
+        self.entry(index)
+    }
+}
+
+fn sign_head(info: &TrailInfo, size: TreeSize, root: Hash, signer: &dyn Signer) -> Result<Head, KeyError> {
+    let body = CheckpointBody { origin: info.origin.clone(), size, root };
+    Ok(Head { size, root, note: body.sign(signer)?.into() })
+}

@@ -1,0 +1,179 @@
+//! Starting a trail: read its segments, rebuild tree and epochs, hold them against what was published.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use sealtrail_core::checkpoint::{Checkpoint, LedgerKey, UnverifiedCheckpoint};
+use sealtrail_core::key::{KeyError, Signer};
+use sealtrail_core::merkle::{Frontier, Tree, leaf_hash};
+use sealtrail_core::name::{Identity, TrailId, TreeSize};
+use sealtrail_core::note::NOTE_BYTES_MAX;
+use sealtrail_core::statement::{Claims, UnverifiedStatement};
+
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::storage::{Files, Met, RecoveryError, SegmentLimits, TileError, TileWriter, recover};
+
+use super::shared::{EpochKey, Log};
+use super::{EpochTable, TrailInfo, TrailShared, TrailWriter};
+
+/// Why a trail cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its segments cannot be read back.
+    #[error("trail `{trail}` cannot be read back")]
+    Segments {
+        /// The trail.
+        trail: TrailId,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Its published checkpoint is missing, or is not one of this ledger.
+    #[error("trail `{trail}` has no checkpoint of this ledger in `{path}`: {reason}", path = .path.display())]
+    Checkpoint {
+        /// The trail.
+        trail: TrailId,
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There are fewer entries than were published: an older copy was put back, or the newest files are gone.
+    #[error(
+        "trail `{trail}` has `{found}` entries, and `{published}` were published: rolled back or damaged"
+    )]
+    RolledBack {
+        /// The trail.
+        trail: TrailId,
+        /// Entries in the segments.
+        found: TreeSize,
+        /// Size of the published checkpoint.
+        published: TreeSize,
+    },
+    /// The entries are others than were published.
+    #[error("the first `{published}` entries of trail `{trail}` are not those that were published: damaged")]
+    Differs {
+        /// The trail.
+        trail: TrailId,
+        /// Size of the published checkpoint.
+        published: TreeSize,
+    },
+    /// The checkpoint key cannot sign.
+    #[error("the checkpoint key cannot sign")]
+    Key(#[from] KeyError),
+    /// Missing tiles cannot be made again.
+    #[error("tiles of trail `{trail}` cannot be rebuilt")]
+    Tiles {
+        /// The trail.
+        trail: TrailId,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A trail that is ready to be written to.
+pub(crate) struct Started {
+    pub(crate) writer: TrailWriter,
+    pub(crate) epochs: EpochTable,
+    pub(crate) tiles: TileWriter,
+    /// Bytes of unfinished writes that were cut off.
+    pub(crate) cut_bytes: u64,
+}
+
+/// What starting a trail needs.
+pub(crate) struct StartContext<'a> {
+    pub(crate) files: &'a Files,
+    pub(crate) ledger: &'a LedgerKey,
+    pub(crate) signer: &'a Arc<dyn Signer>,
+    pub(crate) limits: SegmentLimits,
+    pub(crate) health: &'a Health,
+    pub(crate) metrics: &'a Arc<Metrics>,
+}
+
+/// Starts a trail; `visit` hears of every entry with its statement, in order.
+///
+/// # Errors
+/// [`StartError`].
+pub(crate) fn start_trail(
+    context: &StartContext<'_>,
+    info: TrailInfo,
+    visit: &mut dyn FnMut(&Met<'_>, &UnverifiedStatement) -> Result<(), &'static str>,
+) -> Result<Started, StartError> {
+    let trail = info.id;
+    let mut state = State::default();
+    let recovered = recover(context.files, trail, context.limits, &mut |met| {
+        let statement =
+            UnverifiedStatement::decode(met.entry.statement).map_err(|_| "a statement is malformed")?;
+        visit(met, &statement)?;
+        state.take(met, &statement);
+        Ok(())
+    })
+    .map_err(|source: RecoveryError| StartError::Segments { trail, source: source.into() })?;
+    let published = read_checkpoint(context.files, context.ledger, trail)?;
+    check_published(&state.tree, trail, published.size(), published.root())?;
+    let active = recovered.writer.active_file().zip(recovered.writer.active());
+    let active = active.map(|((number, file), (_, end))| (number, file, end));
+    let log = Log { tree: state.tree, index: recovered.index, active };
+    let shared = TrailShared::new(info, context.files.clone(), context.signer.clone(), log, state.keys)?;
+    let mut tiles = TileWriter::new(context.files.clone(), trail, published.size());
+    tiles.rebuild(&shared).map_err(|source: TileError| StartError::Tiles { trail, source: source.into() })?;
+    let writer = TrailWriter::new(
+        Arc::new(shared),
+        recovered.writer,
+        state.frontier,
+        context.health.clone(),
+        context.metrics.clone(),
+    );
+    Ok(Started { writer, epochs: state.epochs, tiles, cut_bytes: recovered.cut_bytes })
+}
+
+/// What is rebuilt from entries.
+#[derive(Default)]
+struct State {
+    tree: Tree,
+    frontier: Frontier,
+    epochs: EpochTable,
+    keys: HashMap<Identity, Arc<EpochKey>>,
+}
+
+impl State {
+    fn take(&mut self, met: &Met<'_>, statement: &UnverifiedStatement) {
+        let leaf = leaf_hash(met.bytes);
+        self.tree.push(leaf);
+        self.frontier.push(leaf, |_, _, _| {});
+        let identity = statement.identity();
+        match statement.claims() {
+            Claims::Open(claims) => {
+                self.epochs.insert_open(identity, claims, met.index);
+                self.keys.entry(identity).or_insert_with(|| Arc::new(EpochKey::new(claims, met.index)));
+            }
+            Claims::Batch(claims) => self.epochs.insert_batch(identity, claims, met.index),
+        }
+    }
+}
+
+/// Holds a tree against a size and root that were published.
+///
+/// # Errors
+/// [`StartError::RolledBack`] and [`StartError::Differs`].
+pub(crate) fn check_published(
+    tree: &Tree,
+    trail: TrailId,
+    published: TreeSize,
+    root: sealtrail_core::hash::Hash,
+) -> Result<(), StartError> {
+    match tree.root_at(published) {
+        None => Err(StartError::RolledBack { trail, found: tree.size(), published }),
+        Some(found) if found != root => Err(StartError::Differs { trail, published }),
+        Some(_) => Ok(()),
+    }
+}
+
+fn read_checkpoint(files: &Files, ledger: &LedgerKey, trail: TrailId) -> Result<Checkpoint, StartError> {
+    let path = files.layout.checkpoint(trail);
+    let wrong = |reason: String| StartError::Checkpoint { trail, path: path.clone(), reason };
+    let note = files.disk.read(&path, NOTE_BYTES_MAX).map_err(|error: io::Error| wrong(error.to_string()))?;
+    let unverified = UnverifiedCheckpoint::decode(&note).map_err(|error| wrong(error.to_string()))?;
+    unverified.verify(ledger, trail).map_err(|error| wrong(error.to_string()))
+}

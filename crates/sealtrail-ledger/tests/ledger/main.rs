@@ -1,0 +1,15 @@
+//! The ledger over HTTP, with real statements.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
+mod agent;
+mod client;
+mod happy;
+mod harness;

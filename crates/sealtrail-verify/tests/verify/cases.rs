@@ -1,0 +1,90 @@
+//! The testkit's ledgers against their expected verdicts.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::{env, fs, process};
+
+use sealtrail_attester::Attester;
+use sealtrail_testkit::cases::{Case, Expect, bad, damaged, good};
+use sealtrail_verify::{Directory, Options, Outcome, ReceiptInput, Verdict, verify};
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let dir = env::temp_dir().join(format!("sealtrail-{name}-{}", process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn judge(case: &Case, scratch: &Scratch) -> Verdict {
+    let dir = scratch.0.join(&case.name);
+    let receipts = case.write(&dir);
+    let input = |path: &PathBuf| ReceiptInput {
+        name: path.display().to_string(),
+        bytes: fs::read(path).unwrap_or_default(),
+    };
+    let options =
+        Options { threads: 2, receipts: receipts.iter().map(input).collect(), ..Options::default() };
+    let policy = fs::read(dir.join("policy.toml")).unwrap();
+    let verdict = verify(&Directory(dir.join("ledger")), Some(&policy), options);
+    fs::remove_dir_all(dir).unwrap();
+    verdict
+}
+
+fn shown(verdict: &Verdict) -> String {
+    let findings = verdict.findings.iter().map(|f| format!("{}: {}", f.class, f.detail));
+    format!("{:?} {:?} {:?}", verdict.outcome, verdict.reason, findings.collect::<Vec<_>>())
+}
+
+fn check(cases: Vec<Case>, scratch: &Scratch) {
+    let count = cases.len();
+    let mut wrong = Vec::new();
+    for case in cases {
+        let verdict = judge(&case, scratch);
+        let right = match case.expect {
+            Expect::Verified => verdict.outcome == Outcome::Verified,
+            Expect::Rejected(reason) => verdict.reason.as_deref() == Some(reason),
+            Expect::Any => true,
+        };
+        if !right {
+            wrong.push(format!("{}: expected {:?}, found {}", case.name, case.expect, shown(&verdict)));
+        }
+    }
+    println!("{count} ledgers judged");
+    assert!(wrong.is_empty(), "{} of {count} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn each_bad_ledger_is_rejected_for_its_reason() {
+    check(bad(1), &Scratch::new("bad"));
+}
+
+#[test]
+fn good_ledgers_verify() {
+    let scratch = Scratch::new("good");
+    let nitro: Rc<dyn Attester> = Rc::new(nitro(&scratch));
+    check(good(&nitro), &scratch);
+}
+
+#[test]
+fn no_damage_panics() {
+    check(damaged(200), &Scratch::new("damaged"));
+}
+
+fn nitro(scratch: &Scratch) -> sealtrail_attester::NitroSim {
+    sealtrail_attester::NitroSim::open(
+        &scratch.0.join("attester"),
+        sealtrail_attester::RUNNING_PROGRAM.as_ref(),
+        sealtrail_attester::Mode::Production,
+    )
+    .unwrap()
+}

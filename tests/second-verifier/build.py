@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from second_verifier import body, cbor, keys, lines, merkle, policy, statements
+from second_verifier.notation import H
 
 T0 = 1_760_000_000 * 10**9
 SECOND = 10**9
@@ -37,11 +38,11 @@ def algorithm(key):
 
 def envelope(key, kind, claims, raw_payload=None, **o):
     payload = raw_payload if raw_payload is not None else cbor.encode(claims)
-    protected = cbor.encode({1: o.get("alg", algorithm(key)), 4: o.get("key_id", keys.H(spki(key))),
+    protected = cbor.encode({1: o.get("alg", algorithm(key)), 4: o.get("key_id", H(spki(key))),
                              16: "application/vnd.sealtrail.%s+cbor" % kind})
     to_sign = cbor.encode(["Signature1", protected, b"sealtrail/statement/v1", payload])
     sig = o.get("signature") or sign(key, to_sign)[1]
-    return cbor.encode(cbor.Tag18([protected, {}, payload, sig])), keys.H(to_sign)
+    return cbor.encode(cbor.Tag18([protected, {}, payload, sig])), H(to_sign)
 
 
 def binding(claims):
@@ -54,6 +55,27 @@ def plain_body(context, records, seed):
     rest = b"".join(x + b"\n" for x in context + records)
     header = lines.canonical({"length": len(rest), "requests": [], "seed": seed.hex(), "v": 1}).encode()
     return header + b"\n" + rest, [header] + context + records
+
+
+def inclusion(tree, index, size):
+    """The inclusion proof of a leaf in the first size leaves."""
+    def subtree(start, count):
+        if count & (count - 1) == 0:
+            level = count.bit_length() - 1
+            return tree.levels[level][start >> level]
+        k = 1 << ((count - 1).bit_length() - 1)
+        return merkle.node(subtree(start, k), subtree(start + k, count - k))
+
+    proof, start, count = [], 0, size
+    while count > 1:
+        k = 1 << ((count - 1).bit_length() - 1)
+        if index - start < k:
+            proof.append(subtree(start + k, count - k))
+            count = k
+        else:
+            proof.append(subtree(start, k))
+            start, count = start + k, count - k
+    return proof[::-1]
 
 
 class Epoch:
@@ -84,12 +106,10 @@ class Ledger:
         return "%s/%s" % (self.name, trail.hex())
 
     def vkey(self, trail):
-        o = self.origin(trail)
-        return "%s+%s+%s" % (o, policy.note_key_id(o, self.public).hex(),
-                             base64.b64encode(b"\1" + self.public).decode())
+        return policy.vkey(self.origin(trail), self.public)
 
     def tree(self, trail):
-        return merkle.Tree([keys.H(b"\0" + e) for _, e in self.trails[trail]])
+        return merkle.Tree([H(b"\0" + e) for _, e in self.trails[trail]])
 
     def note(self, trail, size=None):
         size = len(self.trails[trail]) if size is None else size
@@ -99,8 +119,8 @@ class Ledger:
         return ("%s\n\u2014 %s %s\n" % (text, o, base64.b64encode(sig).decode())).encode()
 
     def artefact(self, raw):
-        self.artefacts[keys.H(raw)] = raw
-        return keys.H(raw)
+        self.artefacts[H(raw)] = raw
+        return H(raw)
 
     def append(self, trail, statement, stored, part=None):
         self.now += SECOND
@@ -129,7 +149,7 @@ class Ledger:
 
     def software_evidence(self, claims, change=None, root=None):
         root = root or self.dev_root
-        payload = {1: 1, 2: binding(claims), 3: self.measurement, 4: self.now // 10**6, 5: claims[40]}
+        payload = {1: 1, 2: binding(claims), 3: self.measurement, 4: self.now // 10**6, 5: claims[40] or bytes(64)}
         payload.update(change or {})
         payload = cbor.encode(payload)
         protected = cbor.encode({1: -7, 16: "application/vnd.sealtrail.software-evidence+cbor"})
@@ -163,7 +183,7 @@ class Ledger:
                 frame = AESGCM(body_key).encrypt(nonce, (len(frame).to_bytes(4, "big") + frame).ljust(n, b"\0"), aad)
             frame = stored(frame) if stored else frame
             c.update({9: body.record_root(seed, all_rows), 10: len(all_rows) - 1 - len(out), 11: len(out),
-                      12: keys.H(frame), 13: len(frame), 14: 1})
+                      12: H(frame), 13: len(frame), 14: 1})
         else:
             frame = None
         c.update(change or {})
@@ -191,18 +211,18 @@ class Ledger:
                              {"trail.id": tid.hex(), "trail.name": "main", "retention.class": "default"}),
                             ("sealtrail.stream.added",
                              {"stream.name": stream, "trail.id": tid.hex(),
-                              "accept": [{"kind": "software", "root": keys.H(spki(self.dev_root)).hex(),
+                              "accept": [{"kind": "software", "root": H(spki(self.dev_root)).hex(),
                                           "measurements": [self.measurement.hex()]}]})])
 
     def receipt(self, trail, index, control_index=None):
         v = cbor.decode(self.trails[trail][index][1])
         part = v[2].keyed(int)
         size = len(self.trails[trail])
-        links = [[index, self.tree(trail).inclusion(index, size), self.note(trail)]]
+        links = [[index, inclusion(self.tree(trail), index, size), self.note(trail)]]
         if control_index is not None:
             size = len(self.trails[self.control])
             links.append([self.trails[self.control][control_index][1], control_index,
-                          self.tree(self.control).inclusion(control_index, size), self.note(self.control)])
+                          inclusion(self.tree(self.control), control_index, size), self.note(self.control)])
         return cbor.encode([1, v[1], cbor.encode([1, part, links])])
 
     def segment(self, trail, number, first, items, finish):
@@ -236,7 +256,7 @@ class Ledger:
             for n, chunk in enumerate(chunks):
                 (t / "segments" / ("%010d.seg" % n)).write_bytes(
                     self.segment(trail, n, n * per_segment, chunk, n < len(chunks) - 1))
-            leaves = [keys.H(b"\0" + e) for _, e in items]
+            leaves = [H(b"\0" + e) for _, e in items]
             for n in range(len(items) // 256):
                 for kind, data in (("0", b"".join(leaves[256 * n:256 * n + 256])),
                                    ("entries", b"".join(len(e).to_bytes(2, "big") + e
@@ -263,7 +283,7 @@ kind = "software"
 root = "%s"
 measurements = ["%s"]
 %s''' % (self.name, self.control.hex(), self.vkey(self.control), self.genesis.hex(), head,
-         keys.H(spki(self.dev_root)).hex(), (measurement or self.measurement).hex(), extra)
+         H(spki(self.dev_root)).hex(), (measurement or self.measurement).hex(), extra)
 
 
 class Nitro:
@@ -294,7 +314,7 @@ class Nitro:
             issuer_key = key
             self.key = key
         self.pcrs = {i: bytes([i + 1]) * 48 if i < 5 else bytes(48) for i in range(16)}
-        self.root = keys.H(self.chain[0]).hex()
+        self.root = H(self.chain[0]).hex()
 
     def evidence(self, claims, now, change=None, tag=False, indefinite=False, extra=b""):
         doc = {"module_id": "i-1", "digest": "SHA384", "timestamp": now // 10**6, "pcrs": self.pcrs,

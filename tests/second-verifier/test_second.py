@@ -1,5 +1,4 @@
 import base64
-import glob
 import json
 import os
 import struct
@@ -13,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 import build
 from second_verifier import __main__ as cli
-from second_verifier import body, cbor, evidence, keys, lines, log, merkle, policy, statements, verify
+from second_verifier import body, cbor, evidence, keys, lines, log, merkle, policy, verify
+from second_verifier.notation import H
 
 HERE = Path(__file__).resolve().parent
 SHARED = os.environ.get("SEALTRAIL_SHARED")
@@ -88,7 +88,7 @@ def test_cbor_against_cbor2():
 
 def test_cbor_true_is_not_one():
     m = cbor.decode(bytes.fromhex("a20100f500"))
-    assert m.keyed(int) is None and len(m.pairs) == 2
+    assert m.keyed(int) is None and len(m) == 2
 
 
 # JCS
@@ -145,7 +145,7 @@ def depth(n, inner="0"):
     '{"$$":1,"$$x":2,"a":3}', '[]', '{}', depth(63), depth(64, ""),
     '{"$e":["%s","%s","%s"]}' % ("0" * 64, "A" * 16, base64.b64encode(bytes(16)).decode())])
 def test_value_good(good):
-    lines.value(lines.parse(good.encode()))
+    assert lines.value(lines.parse(good.encode()))
 
 
 @pytest.mark.parametrize("bad", [
@@ -155,8 +155,10 @@ def test_value_good(good):
     '{"$u":"YQ=="}', '{"$u":""}', '{"$b":"YQ"}', '{"$b":"YR=="}', '{"$b":"Y Q="}', '{"$b":"-_8="}', '{"$kv":[]}', '{"$kv":[["a",1],["b",2]]}',
     '{"$kv":[["a"]]}', '{"$x":1}', '{"$":1}', '{"$b":"","a":1}', '{"$b":"","$i":"1"}', depth(64), depth(65, ""), depth(5000), '"\ufffe', '\ufeff1', ''])
 def test_value_bad(bad):
-    with pytest.raises((lines.LineError, RecursionError)):
-        lines.value(lines.parse(bad.encode()))
+    try:
+        assert not lines.value(lines.parse(bad.encode()))
+    except lines.LineError:
+        pass
 
 
 def test_key_order_is_utf16():
@@ -214,14 +216,6 @@ def test_inclusion_vectors():
 
 
 @shared
-def test_consistency_vectors():
-    for f in vectors("merkle/consistency").rglob("*.json"):
-        c = json.loads(f.read_text())
-        ok = merkle.verify_consistency(c["size1"], c["size2"], b64(c["root1"] or ""), b64(c["root2"] or ""), [b64(p) for p in c["proof"] or []])
-        assert ok != c["wantErr"] or c["size1"] == c["size2"] == 0, f
-
-
-@shared
 def test_ct_tiles():
     d = json.loads(vectors("tlog/ct-navigli2025h2/derived-proofs.json").read_text())
     raw = b"".join(vectors("tlog/ct-navigli2025h2/tile/0", n).read_bytes() for n in ("000", "003"))
@@ -237,13 +231,9 @@ def test_ct_tiles():
             if "proof" in c and key.startswith("incl"):
                 i, size = c.get("index", c.get("leafIdx")), c.get("size", c.get("treeSize"))
                 proof = [b64(p) for p in c["proof"]]
-                assert merkle.verify_inclusion(i, size, leaves[i], proof, tree.root(size)) and tree.inclusion(i, size) == proof
+                assert merkle.verify_inclusion(i, size, leaves[i], proof, tree.root(size)) and build.inclusion(tree, i, size) == proof
                 n += 1
-            elif "proof" in c and key.startswith("cons"):
-                a, b = [c[k] for k in c if k.startswith("size") or k in ("from", "to")][:2]
-                assert merkle.verify_consistency(a, b, tree.root(a), tree.root(b), [b64(p) for p in c["proof"]])
-                n += 1
-    assert n == 25
+    assert n
 
 
 @shared
@@ -323,7 +313,8 @@ def test_public_keys():
                 n, order = len(sig) // 2, keys._ORDER[alg]
                 high = sig[:n] + (order - int.from_bytes(sig[n:], "big")).to_bytes(n, "big")
                 assert not pub.verify(high, b"m") and pub.verify(high, b"m", low_s=False)
-        for raw in (pub.spki[:-1] + bytes([pub.spki[-1] ^ 1]), pub.spki + b"\0", b""):
+        spki = build.spki(k)
+        for raw in (spki[:-1] + bytes([spki[-1] ^ 1]), spki + b"\0", b""):
             if pub.alg != keys.ED25519 or len(raw) != 44:
                 with pytest.raises(ValueError):
                     keys.PublicKey(raw)
@@ -349,18 +340,14 @@ def test_nitro_documents():
                                 "pcrs": {str(i): ev.pcrs[i].hex() for i in (0, 1, 2)}})
         debug = not any(any(ev.pcrs[i]) for i in (0, 1, 2))
         assert debug == ("debug" in f.name)
-        ev.authentic(None, ev.ms * 10**6 + 599 * 10**9, [ref], None)
-        assert ev.matches(ref) and ref.applies("nitro-sim", "x")
+        late = ev.ms * 10**6 + evidence.TEN_MINUTES
+        assert ev.refused(None, late, [ref], None) is None and ev.refused(None, late + 1, [ref], None) == "timestamp"
+        assert ev.matches(ref) and ref.applies("nitro-sim", ev.root, "x")
         ref.debug = False
         assert ev.matches(ref) != debug
-        if debug:
-            with pytest.raises(evidence.Fail):
-                ev.authentic(None, ev.ms * 10**6, [ref], None)
-        with pytest.raises(evidence.Fail):
-            ev.authentic(None, ev.ms * 10**6 + 601 * 10**9, [ref], None)
+        assert ev.refused(None, late, [ref], None) == ("debug mode" if debug else None)
         ev.signature = ev.signature[:-1] + bytes([ev.signature[-1] ^ 1])
-        with pytest.raises(evidence.Fail):
-            ev.authentic(None, ev.ms * 10**6, [ref], None)
+        assert ev.refused(None, late, [ref], None) == "signature"
 
 
 # Ledgers
@@ -556,7 +543,7 @@ def test_opens(tmp_path):
             ("predecessor-unknown", "web-2", {41: [bytes(32), None, bytes(32), 1]}),
             ("predecessor-mismatch", "web-2", "old"), ("predecessor-mismatch", "web-1", "identity"),
             ("stale-predecessor", "web-1", "stale"), ("sequence-gap", "web-1", "ahead"), (None, "web-1", "right"),
-            ("statement-malformed", "web-2", {40: None}), ("statement-malformed", "web-2", {38: 1}),
+            ("challenge-mismatch", "web-2", {40: None}), ("statement-malformed", "web-2", {38: 1}),
             ("statement-malformed", "web-2", {32: bytes(91)})):
         led = ledger()
         e = led.epoch
@@ -567,7 +554,7 @@ def test_opens(tmp_path):
         kind = (lambda c: b"") if cls == "evidence-missing" else None
         led.open(TRAIL, (change or {}).get(4, "payments"), instance, change=change, evidence=kind)
         if cls == "evidence-missing":
-            del led.artefacts[keys.H(b"")]
+            del led.artefacts[H(b"")]
         finish(led)
         v = run(led, tmp_path)
         assert classes(v)[0] == ([cls] if cls else []), (cls, classes(v))
@@ -749,7 +736,7 @@ def test_cli(tmp_path, capsys):
     (tmp_path / "r").write_bytes(led.receipt(TRAIL, 1))
     args = [str(tmp_path / "l"), "--policy", str(tmp_path / "p"), "--receipt", str(tmp_path / "r"), "--json"]
     assert cli.main(args) == 0 and json.loads(capsys.readouterr().out)["outcome"] == "verified"
-    assert cli.main([str(tmp_path), "--policy", str(tmp_path / "p")]) == 2
+    assert cli.main([str(tmp_path), "--policy", str(tmp_path / "p")]) == 1 and cli.main([str(tmp_path)]) == 2
     capsys.readouterr()
     rows = [{"dir": str(tmp_path / "l"), "policy": str(tmp_path / "p"), "receipts": []}, {"dir": "/nowhere", "policy": "/nowhere"}]
     (tmp_path / "list").write_text("".join(json.dumps(r) + "\n" for r in rows))
@@ -787,6 +774,271 @@ def test_nitro_sim(tmp_path, i):
     ref = '[[accept]]\nkind = "nitro-sim"\nroot = "%s"\npcrs = { %s }\n%s\n' % (
         n.root, ", ".join('"%d" = "%s"' % (k, n.pcrs[k].hex()) for k in (0, 1, 2)), extra)
     assert classes(run(led, tmp_path, toml=led.policy(extra=ref))) == ([cls] if cls else [], [])
+
+
+# What the specification settles beyond the plain cases
+
+def test_ed25519_keys_are_any_32_bytes():
+    good = ed25519.Ed25519PrivateKey.generate()
+    assert keys.ed25519_key(good.public_key().public_bytes_raw()).verify(good.sign(b"m"), b"m")
+    one = (1).to_bytes(32, "little")  # the neutral point: S = 0, R = it, verifies everything without the cofactor
+    assert keys.ed25519_key(one).verify(one + bytes(32), b"m")
+    for no_point in (b"\xff" * 32, (2**255 - 18).to_bytes(32, "little"), (1 + 2**255).to_bytes(32, "little"), b"\2" + bytes(31)):
+        assert not keys.ed25519_key(no_point).verify(one + bytes(32), b"m")
+
+
+def test_notes_further():
+    led = build.Ledger()
+    o = led.origin(led.control)
+    note = led.note(led.control)
+    text, line = note.split(b"\n\n")
+    wrong = line[:-20] + (b"A" if line[-20:-19] != b"A" else b"B") + line[-19:]
+    other = "\u2014 somebody AAAAAAAA\n".encode()
+    cases = [(line, True), (line + wrong, True), (wrong + line, False), (other + line, True), (b"x\n" + line, None), (b"", None),
+             (other * 99 + line, True), (other * 100 + line, None)]
+    for block, good in cases:
+        try:
+            assert log.Checkpoint(text + b"\n\n" + block).note.signed_by(o, led.public) is good
+        except log.NoteError:
+            assert good is None
+    log.Note(b"a\x7f\n\n" + line)
+    with pytest.raises(log.NoteError):
+        log.Note(b"a\x1f\n\n" + line)
+
+
+def test_dictionary_id_field():
+    frame = zstandard.ZstdCompressor().compress(b"x\n" * 40)
+    assert body.decompress(frame)
+    single = frame[:4] + bytes([frame[4] | 1]) + (b"" if frame[4] & 32 else frame[5:6]) + b"\0" + frame[5 if frame[4] & 32 else 6:]
+    assert zstandard.ZstdDecompressor().decompress(single) == b"x\n" * 40
+    with pytest.raises(ValueError):
+        body.decompress(single)
+
+
+def test_stubs(tmp_path):
+    for n in (128, 129):
+        led = ledger(close=False)
+        led.batch(led.epoch, [RECORDS[3]] * n)
+        finish(led)
+        assert classes(run(led, tmp_path))[0] == (["line-form"] if n > 128 else [])
+
+
+def test_statement_forms(tmp_path):
+    big = {256: bytes(65000)}
+    for change, cls in (({22: [[TRAIL, 1, bytes(32)]]}, "unknown-claim"), ({22: [[TRAIL, 1, bytes(32)]], 20: "No"}, "statement-malformed"),
+                        ({23: 0, 20: "No"}, "unknown-claim"), ({23: 0, -1: 0}, "statement-malformed"), ({"x": 0, 23: 0}, "statement-malformed"),
+                        ({300 + i: i for i in range(64 - 21)}, None), ({300 + i: i for i in range(65 - 21)}, "statement-malformed"),
+                        (big, "entry-malformed")):
+        led = ledger(close=False)
+        raw, identity, c, frame = led.make_batch(led.epoch, RECORDS, change=change)
+        led.append(TRAIL, raw, frame)
+        finish(led)
+        assert classes(run(led, tmp_path))[0] == ([cls] if cls else []), (change, cls)
+
+
+def test_body_items_without_a_place(tmp_path):
+    led = ledger()
+    led.trails[TRAIL][0] = (b"x", led.trails[TRAIL][0][1])
+    led.trails[TRAIL][4] = (b"x", led.trails[TRAIL][4][1])
+    finish(led)
+    v = run(led, tmp_path)
+    assert classes(v) == (["segment-malformed"], []) and v["finding_counts"]["segment-malformed"] == 2
+    assert v["covered"]["batches"] == 8 and [e["state"] for e in v["epochs"]] == ["closed", "closed"]
+
+
+def test_empty_and_not_empty_claims(tmp_path):
+    for change in ({9: bytes(32)}, {10: 1}, {12: bytes(32)}, {14: 1}, {11: 1}, {15: [3, bytes(32), bytes(12)]}):
+        led = ledger(close=False)
+        led.batch(led.epoch, change=change)
+        finish(led)
+        assert "stored-hash-mismatch" in classes(run(led, tmp_path))[0], change
+    led = ledger(close=False)
+    led.batch(led.epoch, RECORDS, change={14: 0})
+    finish(led)
+    assert classes(run(led, tmp_path))[0] == ["stored-hash-mismatch"]
+
+
+def test_segments_beyond_the_size(tmp_path):
+    led = ledger()
+    finish(led)
+    seg = Path("trails") / TRAIL.hex() / "segments/0000000000.seg"
+    for tail, cls in ((b"\0\0\0\1\7....x", None), (b"\0\0\0\1\3", None), (b"", None)):
+        def edit(d):
+            raw = (d / seg).read_bytes()
+            (d / seg).write_bytes(raw[:-100] + tail)
+        assert run(led, tmp_path, edit=edit)["outcome"] == "verified"
+    def spoil(d):
+        raw = (d / seg).read_bytes()
+        at = raw.rindex(b"sealtrail.batch")
+        start = max(i for i in range(at) if raw[i + 4] == 3 and i + 9 + int.from_bytes(raw[i:i + 4], "big") == len(raw) - 100)
+        (d / seg).write_bytes(raw[:start] + b"\0\0\0\1\7....x")
+    assert classes(run(led, tmp_path, edit=spoil))[0] == ["segment-malformed"]
+
+
+def test_checkpoints_missing(tmp_path):
+    led = ledger()
+    finish(led, publish=False)
+    v = run(led, tmp_path, [led.receipt(TRAIL, 1)], edit=lambda d: (d / "trails" / TRAIL.hex() / "checkpoint").unlink())
+    assert classes(v)[0] == ["older-checkpoint"]
+    v = run(led, tmp_path, edit=lambda d: (d / "trails" / led.control.hex() / "checkpoint").unlink())
+    assert classes(v)[0] == ["checkpoint-missing"]
+
+
+def test_genesis(tmp_path):
+    led = ledger()
+    led.trails[led.control] = []
+    led.trails.pop(TRAIL)
+    assert classes(run(led, tmp_path))[0] == ["wrong-genesis"]
+    led = build.Ledger()
+    led.trails[led.control][0] = (None, b"\x80")
+    assert classes(run(led, tmp_path))[0] == ["entry-malformed", "unknown-epoch", "wrong-genesis"]
+
+
+def test_tiles_too_long(tmp_path):
+    led = ledger(close=False)
+    for _ in range(260):
+        led.batch(led.epoch)
+    led.batch(led.epoch, change={21: [0, None]})
+    finish(led)
+    def longer(d):
+        p = d / "trails" / TRAIL.hex() / "tile/0/000"
+        p.write_bytes(p.read_bytes() + b"x")
+    assert classes(run(led, tmp_path, edit=longer))[0] == ["tile-mismatch"]
+    assert classes(run(led, tmp_path, edit=lambda d: (d / "trails" / TRAIL.hex() / "tile/0/001").write_bytes(b"x")))[0] == []
+
+
+def test_evidence_and_predecessor_both(tmp_path):
+    led = ledger()
+    led.open(TRAIL, "payments", "web-2", change={41: [bytes(32), None, bytes(32), 1]},
+             evidence=lambda c: led.software_evidence(c, change={3: bytes(32)}))
+    finish(led)
+    assert classes(run(led, tmp_path))[0] == ["predecessor-unknown", "unexpected-code"]
+
+
+def test_challenge_counts_only_where_it_was_judged(tmp_path):
+    led = ledger()
+    note = led.epoch.claims[40][:32]
+    for _ in range(2):  # the first is refused for its code, so the second does not reuse
+        led.open(TRAIL, "payments", "web-2", change={40: note + bytes(32)},
+                 evidence=lambda c: led.software_evidence(c, change={} if _ else {3: bytes(32)}))
+    finish(led)
+    assert classes(run(led, tmp_path))[0] == ["unexpected-code"]
+
+
+def successor(led, s, identity, **o):
+    return led.open(TRAIL, "payments", "web-1", change={41: [led.epoch.id, s, identity, 2]}, **o)
+
+
+def test_predecessor_order(tmp_path):
+    def case(*steps):
+        led = ledger(close=False)
+        for step in steps:
+            step(led)
+        finish(led)
+        v = run(led, tmp_path)
+        return {f["class"]: f.get("entry") for f in v["findings"] if f["severity"] == "error"}
+
+    def batch(led):
+        led.batch(led.epoch, RECORDS)
+
+    def skip(led):
+        led.lost = led.batch(led.epoch, RECORDS, skip=True)
+
+    assert case(lambda l: (l.batch(l.epoch, skip=True), successor(l, 3, l.epoch.last[1])),
+                lambda l: l.append(TRAIL, l.epoch.last[0], None)) == {}
+    assert case(lambda l: successor(l, 3, bytes(32)), batch) == {"predecessor-mismatch": 5}
+    assert case(lambda l: successor(l, 5, bytes(32))) == {"sequence-gap": None}
+    assert case(lambda l: successor(l, 5, bytes(32)), lambda l: successor(l, 5, bytes(32))) == {
+        "sequence-gap": None, "predecessor-conflict": 5}
+    # stale comes before the named batch is looked at, and nothing is awaited then
+    assert case(lambda l: successor(l, 1, bytes(32))) == {"stale-predecessor": 4}
+    assert case(skip, batch, lambda l: successor(l, 3, bytes(32)), lambda l: l.append(TRAIL, l.lost[0], l.lost[3])) == {
+        "stale-predecessor": 5}
+    assert case(lambda l: successor(l, None, l.epoch.id)) == {"stale-predecessor": 4}
+    assert case(lambda l: successor(l, None, bytes(32))) == {"predecessor-mismatch": 4}
+    # an open that fell at rule 3 does not count for rule 4
+    assert case(lambda l: successor(l, None, bytes(32)), lambda l: successor(l, 2, l.epoch.last[1])) == {"predecessor-mismatch": 4}
+
+
+def test_fork_takes_no_part(tmp_path):
+    led = ledger(close=False)
+    led.batch(led.epoch, RECORDS)
+    led.epoch.sequence -= 1
+    raw, _, c, frame = led.make_batch(led.epoch, RECORDS, totals=[9999] * 6, change={16: bytes(32), 17: [0, 2**62], 9: bytes(32)})
+    led.append(TRAIL, raw, frame)
+    finish(led)
+    v = run(led, tmp_path)
+    assert classes(v) == (["fork", "record-root-mismatch"], []) and v["covered"]["batches"] == 4 + 5
+
+
+def test_late_ones_apart(tmp_path):
+    """A late batch is judged by its totals' sum alone, and its `seen` counts for nothing."""
+    led = ledger(close=False)
+    older = led.artefact(led.note(led.control, 2))
+    newer = led.artefact(led.note(led.control, 3))
+    t = led.epoch.totals
+    lost = led.batch(led.epoch, skip=True, change={16: newer, 18: 0}, totals=[t[0] + 5, t[1], t[2] + 5, *t[3:]])
+    led.batch(led.epoch, change={16: older})
+    led.append(TRAIL, lost[0], lost[3])
+    led.batch(led.epoch, change={16: older})
+    finish(led)
+    assert classes(run(led, tmp_path)) == ([], ["late"])
+    led = ledger(close=False)
+    older, newer = (led.artefact(led.note(led.control, n)) for n in (2, 3))
+    lost = led.batch(led.epoch, skip=True, totals=[1] * 6)
+    for note in (newer, older):
+        led.batch(led.epoch, change={16: note}, totals=t)
+    led.append(TRAIL, lost[0], lost[3])
+    finish(led)
+    assert classes(run(led, tmp_path)) == (["seen-backwards", "totals-mismatch"], ["late"])
+
+
+def test_control_fold(tmp_path):
+    def case(records, publish=()):
+        led = ledger()
+        led.control_batch(records(led) if records else ())
+        for item in publish:
+            led.control_batch(change={22: [[TRAIL, item[0], item[1] or led.tree(TRAIL).root(item[0])]]})
+        finish(led, publish=False)
+        return classes(run(led, tmp_path))[0]
+
+    def created(led, **change):
+        return [("sealtrail.ledger.created", {"ledger.name": led.name, "ledger.vkey": led.vkey(led.control), **change})]
+
+    assert case(created) == []
+    assert case(lambda led: created(led, **{"ledger.name": "other"})) == ["control-malformed"]
+    assert case(lambda led: created(led, **{"ledger.vkey": led.vkey(TRAIL)})) == ["control-malformed"]
+    stream = {"stream.name": "x", "trail.id": TRAIL.hex(), "accept": [5]}
+    assert case(lambda led: [("sealtrail.stream.added", stream)]) == []
+    assert case(lambda led: [("sealtrail.stream.added", {**stream, "accept": {}})]) == ["control-malformed"]
+    assert case(lambda led: [("sealtrail.stream.added", {**stream, "trail.id": led.control.hex()})]) == ["control-malformed"]
+    assert case(lambda led: [("sealtrail.stream.added", {"$kv": [["trail.id", TRAIL.hex()]] * 2})]) == ["control-malformed"]
+    bad = bytes(32)
+    assert case(None, [(3, None), (3, None), (5, None)]) == []
+    assert case(None, [(3, None), (2, bad)]) == ["published-inconsistent"]  # ignored afterwards
+    assert case(None, [(3, None), (3, bad)]) == ["published-inconsistent"]
+    assert case(None, [(3, bad), (3, None)]) == ["published-inconsistent", "published-mismatch"]
+
+
+def test_receipts_further(tmp_path):
+    led = ledger()
+    finish(led)
+    with_control = led.receipt(TRAIL, 1, 3)
+    led.trails[led.control].pop()
+    assert [r["result"] for r in run(led, tmp_path, [with_control])["receipts"]] == ["older-checkpoint"]
+    led.append(led.control, led.trails[led.control][0][1], None)  # another entry in its place
+    assert [r["result"] for r in run(led, tmp_path, [with_control])["receipts"]] == ["receipt-inconsistent"]
+
+
+def test_ledger_evidence_without_a_policy(tmp_path):
+    led = ledger()
+    finish(led)
+    e = led.open(led.control, "control", "ledger", change={41: [led.control_epoch.id, led.control_epoch.sequence - 1, led.control_epoch.prev, 1]},
+                 evidence=lambda c: cbor.encode([1, "ledger", bytes(64), []]))
+    led.batch(e, change={21: [0, None]})
+    led.write(tmp_path / "l")
+    v = verify.verify(str(tmp_path / "l"))
+    assert (v["outcome"], v["reason"]) == ("rejected", "evidence-refused")
 
 
 def test_nothing_crashes(tmp_path):

@@ -1,4 +1,32 @@
-//! Sealtrail agent.
+//! The agent: takes audit records over OTLP inside the trusted environment, seals them, and sends them to a ledger until
+//! verified receipts cover them.
+//!
+//! ```text
+//! app ──OTLP──▶ receive → otlp, redact → seal → outbox ──▶ submit ──▶ ledger
+//!                                                 ▲                     │
+//!                                                 └────── receipt ──────┘
+//! ```
 
+mod agent;
+mod config;
+mod environment;
+mod epoch;
+mod lifecycle;
 pub mod otlp;
+mod outbox;
+mod progress;
+mod receive;
 pub mod redact;
+mod seal;
+mod status;
+mod submit;
+
+pub use agent::{Agent, AgentHandle, ReconfigureError, StartError};
+pub use config::{
+    Acknowledge, AttesterConfig, AttesterKind, BatchConfig, Config, ConfigError, KeyAlgorithm, LedgerConfig,
+    OtlpConfig, OutboxConfig, Settings,
+};
+pub use environment::{Clock, Environment, NoRandomness, Random};
+pub use epoch::SOFTWARE_VERSION;
+pub use outbox::{Held, ItemError, OutboxError};
+pub use status::{Counter, Level, Notice, Phase, Snapshot, Status};

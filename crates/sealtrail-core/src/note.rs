@@ -135,25 +135,28 @@ impl<'a> UnverifiedNote<'a> {
         self.text
     }
 
-    /// The text, once at least one of the keys signed it. Signatures by other keys are ignored.
+    /// The names of the keys that signed the text, at least one. Signatures by other keys are ignored.
     ///
     /// # Errors
     /// [`NoteError::BadSignature`] where a known key's signature does not hold, whatever the others say;
     /// [`NoteError::Unsigned`] where no known key signed.
     pub fn verify(&self, keys: &[VerifierKey]) -> Result<Vec<String>, NoteError> {
-        let mut verified: Vec<String> = Vec::new();
+        let mut verified: Vec<&VerifierKey> = Vec::new();
         for (name, id, signature) in &self.signatures {
             let Some(key) = keys.iter().find(|k| k.name == *name && k.id == *id) else { continue };
             // Of several lines by one key the first counts.
-            if verified.iter().any(|v| v == name) {
+            if verified.contains(&key) {
                 continue;
             }
             UnparsedPublicKey::new(&ED25519, key.key)
                 .verify(self.text.as_bytes(), signature)
                 .map_err(|_| NoteError::BadSignature((*name).to_owned()))?;
-            verified.push((*name).to_owned());
+            verified.push(key);
         }
-        if verified.is_empty() { Err(NoteError::Unsigned) } else { Ok(verified) }
+        if verified.is_empty() {
+            return Err(NoteError::Unsigned);
+        }
+        Ok(verified.into_iter().map(|key| key.name.clone()).collect())
     }
 }
 

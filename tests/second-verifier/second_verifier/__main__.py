@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-import traceback
 
 from .verify import verify
 

@@ -12,23 +12,23 @@ class Tag18:
         self.value = value
 
 
-class Map:
-    """Pairs as (key, value, encoded pair); keys need not be hashable."""
-
-    __slots__ = ("pairs",)
-
-    def __init__(self, pairs):
-        self.pairs = pairs
+class Map(list):
+    """Pairs (key, value); keys need not be hashable."""
 
     def keyed(self, kind):
         """The pairs as a dict, when every key is of exactly this type; else None."""
-        if any(type(k) is not kind for k, _, _ in self.pairs):
-            return None
-        return {k: v for k, v, _ in self.pairs}
+        return dict(self) if all(type(k) is kind for k, _ in self) else None
+
+
+def fields(v, forms):
+    """The dict of a map with exactly these integer keys, each value of its form; else CborError."""
+    out = v.keyed(int) if type(v) is Map else None
+    if out is None or set(out) != set(forms) or not all(form(out[k]) for k, form in forms.items()):
+        raise CborError("not the map that is due")
+    return out
 
 
 MAX_DEPTH = 8
-_MIN = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
 
 
 def _head(b, i):
@@ -38,13 +38,13 @@ def _head(b, i):
     i += 1
     if info < 24:
         return major, info, i
-    if info > 27:
-        raise CborError("indefinite or reserved length")
     size = 1 << (info - 24)
+    if info > 27 or major == 7:
+        raise CborError("indefinite or reserved length, simple value or float")
     if i + size > len(b):
         raise CborError("cut off")
     n = int.from_bytes(b[i:i + size], "big")
-    if major != 7 and n < _MIN[info]:
+    if n < (24 if size == 1 else 1 << (4 * size)):
         raise CborError("head not shortest")
     return major, n, i + size
 
@@ -52,53 +52,43 @@ def _head(b, i):
 def _item(b, i, depth):
     if depth > MAX_DEPTH:
         raise CborError("too deep")
-    start = i
     major, n, i = _head(b, i)
+    if n > len(b) - i and 2 <= major <= 5:  # nothing takes less than a byte an item
+        raise CborError("cut off")
     if major == 0:
         return n, i
     if major == 1:
         return -1 - n, i
-    if major in (2, 3):
-        if n > len(b) - i:
-            raise CborError("cut off")
-        raw = bytes(b[i:i + n])
-        if major == 2:
-            return raw, i + n
+    if major == 2:
+        return bytes(b[i:i + n]), i + n
+    if major == 3:
         try:
-            return raw.decode("utf-8"), i + n
+            return str(b[i:i + n], "utf-8"), i + n
         except UnicodeDecodeError:
             raise CborError("text is not UTF-8") from None
     if major == 4:
-        if n > len(b) - i:
-            raise CborError("cut off")
         out = []
         for _ in range(n):
             v, i = _item(b, i, depth + 1)
             out.append(v)
         return out, i
     if major == 5:
-        if n > (len(b) - i) // 2:
-            raise CborError("cut off")
-        pairs, last = [], None
+        pairs, last = Map(), b""
         for _ in range(n):
-            pair_start = i
+            start = i
             k, i = _item(b, i, depth + 1)
-            enc = bytes(b[pair_start:i])
-            if last is not None and enc <= last:
+            if b[start:i] <= last:
                 raise CborError("map keys not in order")
-            last = enc
+            last = b[start:i]
             v, i = _item(b, i, depth + 1)
-            pairs.append((k, v, bytes(b[pair_start:i])))
-        return Map(pairs), i
-    if major == 6:
-        if n != 18:
-            raise CborError("tag")
+            pairs.append((k, v))
+        return pairs, i
+    if major == 6 and n == 18:
         v, i = _item(b, i, depth + 1)
         return Tag18(v), i
-    try:
-        return {0xF4: False, 0xF5: True, 0xF6: None}[b[start]], i
-    except KeyError:
-        raise CborError("simple value or float") from None
+    if major == 7 and 20 <= n <= 22:
+        return (False, True, None)[n - 20], i
+    raise CborError("tag or simple value")
 
 
 def decode(b):
@@ -110,61 +100,42 @@ def decode(b):
 
 def decode_loose_map(b):
     """A map of definite or indefinite length with its text keys in any order (5.3); all inside it is strict."""
-    if not b or b[0] >> 5 != 5:
-        raise CborError("not a map")
-    if b[0] == 0xBF:
-        left, i = None, 1
+    if b[:1] == b"\xbf" and b[-1:] == b"\xff":
+        b, i, left = b[:-1], 1, None
     else:
-        _, left, i = _head(b, 0)
+        major, left, i = _head(b, 0)
+        if major != 5:
+            raise CborError("not a map")
     out = {}
-    while True:
-        if left is None:
-            if i >= len(b):
-                raise CborError("cut off")
-            if b[i] == 0xFF:
-                i += 1
-                break
-        elif left == 0:
-            break
-        else:
-            left -= 1
+    while i < len(b):
         k, i = _item(b, i, 2)
         if type(k) is not str or k in out:
             raise CborError("key not text, or repeated")
         out[k], i = _item(b, i, 2)
-    if i != len(b):
-        raise CborError("bytes after the item")
+    if left not in (None, len(out)):
+        raise CborError("number of pairs")
     return out
 
 
 def head(major, n):
     if n < 24:
         return bytes([major << 5 | n])
-    for info, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
-        if n < 1 << (8 * size):
-            return bytes([major << 5 | info]) + n.to_bytes(size, "big")
-    raise CborError("number too large")
+    size = next(s for s in (1, 2, 4, 8) if n < 1 << (8 * s))
+    return bytes([major << 5 | 23 + size.bit_length()]) + n.to_bytes(size, "big")
 
 
 def encode(v):
-    if v is None:
-        return b"\xf6"
-    if v is True:
-        return b"\xf5"
-    if v is False:
-        return b"\xf4"
-    if isinstance(v, int):
+    if v is None or type(v) is bool:
+        return {None: b"\xf6", True: b"\xf5", False: b"\xf4"}[v]
+    if type(v) is int:
         return head(0, v) if v >= 0 else head(1, -1 - v)
-    if isinstance(v, (bytes, bytearray, memoryview)):
-        return head(2, len(v)) + bytes(v)
-    if isinstance(v, str):
-        raw = v.encode("utf-8")
-        return head(3, len(raw)) + raw
-    if isinstance(v, (list, tuple)):
+    if type(v) is bytes:
+        return head(2, len(v)) + v
+    if type(v) is str:
+        return head(3, len(v.encode())) + v.encode()
+    if type(v) is list:
         return head(4, len(v)) + b"".join(map(encode, v))
-    if isinstance(v, dict):
-        pairs = sorted((encode(k), encode(x)) for k, x in v.items())
-        return head(5, len(pairs)) + b"".join(k + x for k, x in pairs)
-    if isinstance(v, Tag18):
+    if type(v) is Tag18:
         return b"\xd2" + encode(v.value)
-    raise CborError("cannot encode %r" % type(v))
+    pairs = sorted((encode(k), encode(x)) for k, x in (v.items() if type(v) is dict else v))
+    return head(5, len(pairs)) + b"".join(k + x for k, x in pairs)

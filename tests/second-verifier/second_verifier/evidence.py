@@ -1,86 +1,57 @@
-"""Evidence (05-evidence.md): appraises an open's artefact; the reason class, or None."""
+"""Evidence (05-evidence.md): appraises an open's artefact."""
 import functools
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
 from . import cbor
-from .keys import ES256, ES384, H, PublicKey
+from .keys import ES256, ES384, PublicKey, ed25519_key
+from .notation import H, array, integer, items, nullable, one, raw
+from .statements import sig_structure, sign1
 
 MAX_ARTEFACT = 1 << 20
 TEN_MINUTES = 600 * 10**9
-_ED = bytes.fromhex("302a300506032b6570032100")
-KINDS = ("software", "nitro-sim", "ledger")
 
 
 class Malformed(ValueError):
     pass
 
 
-class Fail(Exception):
-    pass
-
-
-def _need(ok, what):
+def need(ok, what):
     if not ok:
         raise Malformed(what)
 
 
-def _bytes(v, n=None):
-    return type(v) is bytes and (n is None or len(v) == n)
-
-
-def _sign1(raw, tagged):
-    """(protected bytes, header, payload, signature)"""
-    v = cbor.decode(raw)
-    if type(v) is cbor.Tag18:
-        v = v.value
-    else:
-        _need(not tagged, "no tag 18")
-    _need(type(v) is list and len(v) == 4, "COSE_Sign1")
-    protected, unprotected, payload, signature = v
-    _need(_bytes(protected) and _bytes(payload) and _bytes(signature), "COSE_Sign1")
-    _need(type(unprotected) is cbor.Map and not unprotected.pairs, "unprotected header")
-    header = cbor.decode(protected)
-    header = header.keyed(int) if type(header) is cbor.Map else None
-    _need(header is not None, "protected header")
-    return protected, header, payload, signature
+def _near(ms, received):
+    return abs(ms * 10**6 - received) <= TEN_MINUTES
 
 
 class Software:
     simulated = True
+    HEADER = {1: ES256, 16: "application/vnd.sealtrail.software-evidence+cbor"}
+    PAYLOAD = {1: one, 2: raw(64), 3: raw(32), 4: integer(), 5: raw(64)}
 
-    def __init__(self, raw, endorsements):
-        protected, header, payload, self.signature = _sign1(raw, True)
-        _need(header == {1: ES256, 16: "application/vnd.sealtrail.software-evidence+cbor"}, "protected header")
-        _need(len(self.signature) == 64, "signature length")
-        v = cbor.decode(payload)
-        v = v.keyed(int) if type(v) is cbor.Map else None
-        _need(v is not None and set(v) == {1, 2, 3, 4, 5}, "payload")
-        _need(type(v[1]) is int and v[1] == 1 and _bytes(v[2], 64) and _bytes(v[3], 32) and type(v[4]) is int
-              and v[4] >= 0 and _bytes(v[5], 64), "payload")
-        _need(len(endorsements) == 1 and len(endorsements[0]) == 91, "endorsements")
-        try:
-            self.key = PublicKey(endorsements[0])
-        except ValueError:
-            raise Malformed("endorsement") from None
-        self.root, self.binding, self.measurement, self.ms, self.challenge = H(endorsements[0]), v[2], v[3], v[4], v[5]
-        self.to_sign = cbor.encode(["Signature1", protected, b"sealtrail/software-evidence/v1", payload])
+    def __init__(self, evidence, endorsements):
+        protected, header, payload, self.signature = sign1(evidence)
+        need(type(header) is cbor.Map and header.keyed(int) == self.HEADER, "protected header")
+        need(len(self.signature) == 64 and [len(e) for e in endorsements] == [91], "signature or endorsements")
+        v = cbor.fields(cbor.decode(payload), self.PAYLOAD)
+        self.binding, self.measurement, self.ms, self.challenge = v[2], v[3], v[4], v[5]
+        self.key, self.root = PublicKey(endorsements[0]), H(endorsements[0])
+        self.to_sign = sig_structure(protected, b"sealtrail/software-evidence/v1", payload)
 
     def measurements(self):
         return {"program": self.measurement.hex()}
 
-    def authentic(self, opened, received, refs, checkpoint_key):
-        if abs(self.ms * 10**6 - received) > TEN_MINUTES:
-            raise Fail("evidence-refused", "issued at")
-        if not self.key.verify(self.signature, self.to_sign):
-            raise Fail("evidence-refused", "signature")
+    def refused(self, opened, received, refs, checkpoint_key):
+        if not _near(self.ms, received):
+            return "issued at"
+        return None if self.key.verify(self.signature, self.to_sign) else "signature"
 
     def bound(self, opened):
-        return self.binding == opened.binding
+        return self.binding == opened.binding()
 
     def challenged(self, opened):
         return self.challenge == opened.claims[40]
@@ -91,49 +62,43 @@ class Software:
 
 class NitroSim:
     simulated = True
-    KEYS = {"module_id", "digest", "timestamp", "pcrs", "certificate", "cabundle", "public_key", "user_data", "nonce"}
+    FORMS = {
+        "module_id": lambda v: type(v) is str and v != "", "digest": lambda v: v == "SHA384", "timestamp": integer(),
+        "pcrs": lambda v: type(v) is cbor.Map and 1 <= len(v) <= 32 and all(
+            integer(31)(k) and raw(48)(x) for k, x in v),
+        "certificate": raw(), "cabundle": array(raw(), 1, 8),
+        "public_key": nullable(raw()), "user_data": nullable(raw()), "nonce": nullable(raw())}
 
-    def __init__(self, raw, endorsements):
-        _need(not endorsements, "endorsements")
-        protected, header, payload, self.signature = _sign1(raw, False)
-        _need(header == {1: ES384} and len(self.signature) == 96, "protected header or signature length")
-        v = cbor.decode_loose_map(payload)
-        _need(set(v) <= self.KEYS and self.KEYS - set(v) <= {"public_key", "user_data", "nonce"}, "keys")
-        _need(type(v["module_id"]) is str and v["module_id"] and type(v["digest"]) is str
-              and v["digest"] == "SHA384", "module_id or digest")
-        _need(type(v["timestamp"]) is int and v["timestamp"] >= 0, "timestamp")
-        self.ms = v["timestamp"]
-        self.pcrs = v["pcrs"].keyed(int) if type(v["pcrs"]) is cbor.Map else None
-        _need(self.pcrs and len(self.pcrs) <= 32 and all(0 <= k <= 31 and _bytes(x, 48) for k, x in self.pcrs.items()),
-              "pcrs")
-        bundle = v["cabundle"]
-        _need(_bytes(v["certificate"]) and type(bundle) is list and 1 <= len(bundle) <= 8 and all(map(_bytes, bundle)),
-              "certificates")
-        self.chain = tuple(bundle) + (v["certificate"],)
-        for k in ("public_key", "user_data", "nonce"):
-            _need(v.get(k) is None or _bytes(v[k]), k)
-        self.public_key, self.user_data, self.nonce = v.get("public_key"), v.get("user_data"), v.get("nonce")
-        self.root = H(bundle[0])
-        self.to_sign = cbor.encode(["Signature1", protected, b"", payload])
+    def __init__(self, evidence, endorsements):
+        need(not endorsements, "endorsements")
+        protected, header, payload, self.signature = sign1(evidence, tagged=False)
+        need(type(header) is cbor.Map and header.keyed(int) == {1: ES384}, "protected header")
+        need(len(self.signature) == 96, "signature length")
+        v = {**dict.fromkeys(("public_key", "user_data", "nonce")), **cbor.decode_loose_map(payload)}
+        need(set(v) == set(self.FORMS) and all(f(v[k]) for k, f in self.FORMS.items()), "payload")
+        self.ms, self.pcrs, self.root = v["timestamp"], dict(v["pcrs"]), H(v["cabundle"][0])
+        self.chain = (*v["cabundle"], v["certificate"])
+        self.public_key, self.user_data, self.nonce = v["public_key"], v["user_data"], v["nonce"]
+        self.to_sign = sig_structure(protected, b"", payload)
 
     def measurements(self):
         return {"pcr%d" % k: v.hex() for k, v in sorted(self.pcrs.items()) if any(v)}
 
-    def authentic(self, opened, received, refs, checkpoint_key):
+    def refused(self, opened, received, refs, checkpoint_key):
         key, windows = certificate_path(self.chain)
         if key is None:
-            raise Fail("evidence-refused", windows)
+            return windows
         if not all(a <= self.ms <= b for a, b in windows):
-            raise Fail("evidence-refused", "a certificate is not valid at that time")
+            return "a certificate is not valid at that time"
         if not key.verify(self.signature, self.to_sign, low_s=False):
-            raise Fail("evidence-refused", "signature")
-        if abs(self.ms * 10**6 - received) > TEN_MINUTES:
-            raise Fail("evidence-refused", "timestamp")
-        if not any(any(self.pcrs.get(i, b"\1")) for i in (0, 1, 2)) and not any(r.debug for r in refs):
-            raise Fail("evidence-refused", "debug mode")
+            return "signature"
+        if not _near(self.ms, received):
+            return "timestamp"
+        debug = not any(any(self.pcrs.get(i, b"\1")) for i in (0, 1, 2))
+        return "debug mode" if debug and not any(r.debug for r in refs) else None
 
     def bound(self, opened):
-        return self.user_data == opened.binding and self.public_key == opened.claims[32]
+        return (self.user_data, self.public_key) == (opened.binding(), opened.claims[32])
 
     def challenged(self, opened):
         return self.nonce is not None and self.nonce == opened.claims[40]
@@ -145,17 +110,16 @@ class NitroSim:
 class Ledger:
     simulated = False
 
-    def __init__(self, raw, endorsements):
-        _need(not endorsements and len(raw) == 64, "ledger evidence")
-        self.signature = raw
+    def __init__(self, evidence, endorsements):
+        need(not endorsements and len(evidence) == 64, "ledger evidence")
+        self.signature = evidence
 
     def measurements(self):
         return {}
 
-    def authentic(self, opened, received, refs, checkpoint_key):
-        key = PublicKey(_ED + checkpoint_key)
-        if not key.verify(self.signature, b"sealtrail/ledger-evidence/v1" + opened.binding):
-            raise Fail("evidence-refused", "signature")
+    def refused(self, opened, received, refs, checkpoint_key):
+        good = ed25519_key(checkpoint_key).verify(self.signature, b"sealtrail/ledger-evidence/v1" + opened.binding())
+        return None if good else "signature"
 
     def bound(self, opened):
         return True
@@ -169,77 +133,65 @@ def certificate_path(chain):
     """(the leaf's key, validity windows in ms) of a good path of DER certificates, root first; else (None, why)."""
     try:
         certs = [x509.load_der_x509_certificate(c) for c in chain]
-        windows, key = [], None
-        for i, c in enumerate(certs):
-            leaf, issuer = i == len(certs) - 1, certs[max(i - 1, 0)]
-            if c.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA384 or c.version != x509.Version.v3:
-                return None, "signature algorithm or version"
-            pub = c.public_key()
-            if not isinstance(pub, ec.EllipticCurvePublicKey) or pub.curve.name != "secp384r1":
-                return None, "key is not P-384"
-            if c.issuer.public_bytes() != issuer.subject.public_bytes():
-                return None, "issuer"
+        windows, leaf = [], certs[-1]
+        for i, (issuer, c) in enumerate(zip([certs[0]] + certs, certs)):
+            need(c.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA384, "signature algorithm")
+            need(c.version == x509.Version.v3 and c.public_key().curve.name == "secp384r1", "version, or not P-384")
+            need(c.issuer.public_bytes() == issuer.subject.public_bytes(), "issuer")
             issuer.public_key().verify(c.signature, c.tbs_certificate_bytes, ec.ECDSA(hashes.SHA384()))
-            ext = {e.oid: e for e in c.extensions}
-            for oid, e in ext.items():
-                if e.critical and oid not in (ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE):
-                    return None, "unknown critical extension"
-            basic, usage = ext.get(ExtensionOID.BASIC_CONSTRAINTS), ext.get(ExtensionOID.KEY_USAGE)
-            if usage is None:
-                return None, "no keyUsage"
-            if leaf:
-                if (basic and basic.value.ca) or not usage.value.digital_signature:
-                    return None, "leaf"
-                key = PublicKey(pub.public_bytes(serialization.Encoding.DER,
-                                                 serialization.PublicFormat.SubjectPublicKeyInfo))
-            elif basic is None or not basic.value.ca or not usage.value.key_cert_sign:
-                return None, "CA certificate"
-            elif basic.value.path_length is not None and basic.value.path_length < len(certs) - 2 - i:
-                return None, "pathLen"
-            windows.append((int(c.not_valid_before_utc.timestamp()) * 1000,
-                            int(c.not_valid_after_utc.timestamp()) * 1000))
-        return key, windows
-    except (ValueError, TypeError, InvalidSignature, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as e:
+            known = ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE
+            need(not any(e.critical and e.oid not in known for e in c.extensions), "unknown critical extension")
+            basic, usage = ({e.oid: e.value for e in c.extensions}.get(oid) for oid in known)
+            if c is leaf:
+                need(not (basic and basic.ca) and usage.digital_signature, "leaf")
+            else:
+                need(basic.ca and usage.key_cert_sign, "CA certificate")
+                need(basic.path_length is None or basic.path_length >= len(certs) - 2 - i, "pathLen")
+            windows.append([int(t.timestamp()) * 1000 for t in (c.not_valid_before_utc, c.not_valid_after_utc)])
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        return PublicKey(leaf.public_key().public_bytes(serialization.Encoding.DER, form)), windows
+    except Exception as e:  # whatever the library cannot read, and what is absent, is refused
         return None, "certificate: %r" % e
 
 
-def decode(raw):
-    """(kind, evidence object) of an artefact, or Malformed / CborError."""
-    _need(len(raw) <= MAX_ARTEFACT, "too large")
-    v = cbor.decode(raw)
-    _need(type(v) is list and len(v) == 4 and type(v[0]) is int and v[0] == 1, "not an evidence artefact")
-    _, kind, evidence, endorsements = v
-    _need(type(kind) is str and _bytes(evidence) and type(endorsements) is list and len(endorsements) <= 16
-          and all(map(_bytes, endorsements)), "not an evidence artefact")
-    _need(kind in KINDS, "unknown kind")
-    return kind, {"software": Software, "nitro-sim": NitroSim, "ledger": Ledger}[kind](evidence, endorsements)
+KINDS = {"software": Software, "nitro-sim": NitroSim, "ledger": Ledger}
+_artefact = items(one, lambda k: type(k) is str and k in KINDS, raw(), array(raw(), 0, 16))
+
+
+def decode(artefact):
+    """(kind, evidence) of an artefact, or ValueError."""
+    need(len(artefact) <= MAX_ARTEFACT, "too large")
+    v = cbor.decode(artefact)
+    need(_artefact(v), "not an evidence artefact, or of unknown kind")
+    return v[1], KINDS[v[1]](v[2], v[3])
+
+
+def judge(kind, ev, opened, received, policy, in_control):
+    """5.1 from step 2 on: (class, detail), or None."""
+    if (kind == "ledger") != in_control:
+        return "untrusted-root", "kind %s is not accepted here" % kind
+    appraised = policy.appraises and kind != "ledger"
+    refs = [r for r in policy.accept if appraised and r.applies(kind, ev.root, opened.claims[4])]
+    if appraised and not refs:
+        return "untrusted-root", "no reference value for this kind, stream and root"
+    why = ev.refused(opened, received, refs, policy.public) if appraised or kind == "ledger" else None
+    if why:
+        return "evidence-refused", why
+    if not ev.bound(opened):
+        return "binding-mismatch", "binding or key"
+    if not ev.challenged(opened):
+        return "challenge-mismatch", "challenge"
+    if appraised and not any(map(ev.matches, refs)):
+        return "unexpected-code", "measurements"
+    return None
 
 
 def appraise(opened, artefact, received, policy, in_control):
-    """5.1 for an open. Returns (class or None, detail, kind or None, evidence or None)."""
+    """5.1 for an open: ((class, detail) or None, kind or None, evidence or None)."""
     if artefact is None:
-        return "evidence-missing", "no artefact under claim 34", None, None
+        return ("evidence-missing", "no artefact under claim 34"), None, None
     try:
         kind, ev = decode(artefact)
-    except (Malformed, cbor.CborError) as e:
-        return "evidence-malformed", str(e), None, None
-    stream = opened.claims[4]
-    try:
-        if (kind == "ledger") != in_control:
-            raise Fail("untrusted-root", "kind %s is not accepted here" % kind)
-        refs = []
-        if policy.appraises:
-            if kind != "ledger":
-                refs = [r for r in policy.accept if r.applies(kind, stream) and r.root == ev.root]
-                if not refs:
-                    raise Fail("untrusted-root", "no reference value for this kind, stream and root")
-            ev.authentic(opened, received, refs, policy.public)
-        if not ev.bound(opened):
-            raise Fail("binding-mismatch", "binding or key")
-        if not ev.challenged(opened):
-            raise Fail("challenge-mismatch", "challenge")
-        if policy.appraises and kind != "ledger" and not any(ev.matches(r) for r in refs):
-            raise Fail("unexpected-code", "measurements")
-    except Fail as f:
-        return f.args[0], f.args[1], kind, ev
-    return None, None, kind, ev
+    except ValueError as e:
+        return ("evidence-malformed", str(e)), None, None
+    return judge(kind, ev, opened, received, policy, in_control), kind, ev

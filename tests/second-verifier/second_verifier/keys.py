@@ -1,9 +1,11 @@
 """Public keys (3.2) and signatures (3.1)."""
-import hashlib
+import functools
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+
+from .notation import H
 
 ES256, ES384, ED25519 = -7, -35, -19
 SIGNATURE_LENGTH = {ES256: 64, ES384: 96, ED25519: 64}
@@ -20,53 +22,48 @@ _P = 2**255 - 19
 _D = -121665 * pow(121666, -1, _P) % _P
 
 
-def H(data):
-    return hashlib.sha256(data).digest()
-
-
 def on_ed25519(raw):
     """Whether 32 bytes decode to a point (RFC 8032 section 5.1.3)."""
     y = int.from_bytes(raw, "little")
     sign, y = y >> 255, y & ((1 << 255) - 1)
-    if y >= _P:
-        return False
-    u, v = (y * y - 1) % _P, (_D * y * y + 1) % _P
-    x2 = u * pow(v, -1, _P) % _P
-    if x2 == 0:
-        return not sign
-    return pow(x2, (_P - 1) // 2, _P) == 1
+    x2 = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
+    return y < _P and (not sign if x2 == 0 else pow(x2, (_P - 1) // 2, _P) == 1)
 
 
 class PublicKey:
-    __slots__ = ("alg", "spki", "id", "key")
-
     def __init__(self, spki):
-        """ValueError unless spki is one of the three forms with its point on the curve."""
-        self.spki, self.id = spki, H(spki)
-        if len(spki) == 91 and spki.startswith(_P256) and spki[26] == 4:
-            self.alg = ES256
-            self.key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), spki[26:])
-        elif len(spki) == 120 and spki.startswith(_P384) and spki[23] == 4:
-            self.alg = ES384
-            self.key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), spki[23:])
-        elif len(spki) == 44 and spki.startswith(_ED) and on_ed25519(spki[12:]):
-            self.alg = ED25519
-            self.key = ed25519.Ed25519PublicKey.from_public_bytes(spki[12:])
+        """ValueError unless spki is one of the three forms, a P-256 or P-384 point on its curve."""
+        self.id = H(spki)
+        if len(spki) == 91 and spki.startswith(_P256 + b"\4"):
+            self.alg, self.key = ES256, ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), spki[26:])
+        elif len(spki) == 120 and spki.startswith(_P384 + b"\4"):
+            self.alg, self.key = ES384, ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), spki[23:])
+        elif len(spki) == 44 and spki.startswith(_ED):
+            self.alg, self.key = ED25519, None  # no point: verifies nothing
+            if on_ed25519(spki[12:]):
+                self.key = ed25519.Ed25519PublicKey.from_public_bytes(spki[12:])
         else:
             raise ValueError("not a public key of 3.2")
 
     def verify(self, signature, message, low_s=True):
+        if len(signature) != SIGNATURE_LENGTH[self.alg] or self.key is None:
+            return False
+        half = len(signature) // 2
+        r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
         try:
-            if len(signature) != SIGNATURE_LENGTH[self.alg]:
-                return False
             if self.alg == ED25519:
                 self.key.verify(signature, message)
-                return True
-            half = len(signature) // 2
-            r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
-            if low_s and s > _ORDER[self.alg] // 2:
+            elif low_s and s > _ORDER[self.alg] // 2:
                 return False
-            self.key.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(_HASH[self.alg]))
+            else:
+                self.key.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(_HASH[self.alg]))
             return True
         except (InvalidSignature, ValueError):
             return False
+
+
+public_key = functools.lru_cache(maxsize=4096)(PublicKey)
+
+
+def ed25519_key(raw):
+    return public_key(_ED + raw)

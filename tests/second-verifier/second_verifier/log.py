@@ -1,16 +1,16 @@
 """Log files (04-log.md): checkpoints, segments, tiles, receipts, artefacts."""
-import base64
 import os
 import re
 
 from . import cbor, statements
-from .keys import ED25519, H, PublicKey
+from .keys import ed25519_key
 from .merkle import verify_inclusion
+from .notation import H, array, b64, integer, is_name, items, one, raw
 from .policy import note_key_id
 
 MAX_NOTE = 64 << 10
-_SPKI = bytes.fromhex("302a300506032b6570032100")
-_SIGNATURE = re.compile("\u2014 ([^ +\\s]+) ([A-Za-z0-9+/=]+)")
+MAX_SIGNATURES = 100
+_SIGNATURE = re.compile("\u2014 ([^+\\s]+) ([A-Za-z0-9+/=]+)")
 
 
 class Unreadable(Exception):
@@ -28,12 +28,12 @@ def read_file(path):
         raise Unreadable("%s: %s" % (path, e.strerror)) from None
 
 
-def strict_b64(text):
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except ValueError:
-        return None
-    return raw if base64.b64encode(raw).decode() == text else None
+def read_given(path):
+    """The bytes of a file that somebody named."""
+    data = read_file(path)
+    if data is None:
+        raise Unreadable("%s is not there" % path)
+    return data
 
 
 class NoteError(ValueError):
@@ -43,47 +43,42 @@ class NoteError(ValueError):
 class Note:
     """A signed note (C2SP signed-note): text and signature lines [(name, key id, signature)]."""
 
-    def __init__(self, raw):
+    def __init__(self, data):
         try:
-            s = raw.decode("utf-8")
+            s = data.decode("utf-8")
         except UnicodeDecodeError:
             raise NoteError("not UTF-8") from None
-        if len(raw) > MAX_NOTE or any(c < " " and c != "\n" or c == "\x7f" for c in s):
+        if len(data) > MAX_NOTE or any(c < " " and c != "\n" for c in s):
             raise NoteError("too large, or control characters")
-        at = s.rfind("\n\n")
-        if at < 0 or not s.endswith("\n"):
-            raise NoteError("no signature block")
-        self.text, block = s[:at + 1], s[at + 2:]
-        self.signatures = []
-        for line in block[:-1].split("\n"):
-            m = _SIGNATURE.fullmatch(line)
-            sig = strict_b64(m[2]) if m else None
+        text, blank, block = s.rpartition("\n\n")
+        rows = block.split("\n")
+        if not blank or rows.pop() or len(rows) > MAX_SIGNATURES:
+            raise NoteError("no signature block, or too many lines")
+        self.text, self.signatures = text + "\n", []
+        for m in map(_SIGNATURE.fullmatch, rows or [""]):
+            sig = b64(m[2]) if m else None
             if sig is None or len(sig) < 5:
                 raise NoteError("signature line")
             self.signatures.append((m[1], sig[:4], sig[4:]))
 
     def signed_by(self, name, public):
-        """Whether all signatures under this name and key, and at least one, are good."""
-        kid = note_key_id(name, public)
-        mine = [sig for n, k, sig in self.signatures if n == name and k == kid]
-        try:
-            key = PublicKey(_SPKI + public)
-        except ValueError:
-            return False
-        return bool(mine) and all(key.verify(sig, self.text.encode()) for sig in mine)
+        """Whether the first signature under this name and key id is good."""
+        mine = name, note_key_id(name, public)
+        first = next((sig for *whose, sig in self.signatures if tuple(whose) == mine), b"")
+        return ed25519_key(public).verify(first, self.text.encode())
 
 
 class Checkpoint:
     """A note whose text is a checkpoint (4.3), or NoteError."""
 
-    def __init__(self, raw):
-        self.note = Note(raw)
+    def __init__(self, data):
+        self.note = Note(data)
         rows = self.note.text.split("\n")
         if len(rows) != 4 or rows[3] or not rows[0]:
             raise NoteError("not three lines")
         if not re.fullmatch("0|[1-9][0-9]{0,18}", rows[1]) or int(rows[1]) >= 1 << 63:
             raise NoteError("size")
-        self.origin, self.size, self.root = rows[0], int(rows[1]), strict_b64(rows[2])
+        self.origin, self.size, self.root = rows[0], int(rows[1]), b64(rows[2])
         if self.root is None or len(self.root) != 32:
             raise NoteError("root")
 
@@ -92,72 +87,78 @@ def origin(ledger, trail):
     return "%s/%s" % (ledger, trail.hex())
 
 
-def good_checkpoint(raw, ledger, trail, public):
-    """A Checkpoint of this trail with a good signature, else None."""
+def good_checkpoint(data, policy, trail):
+    """A Checkpoint of this trail of the policy's ledger with a good signature, else None."""
     try:
-        cp = Checkpoint(raw)
+        cp = Checkpoint(data)
     except NoteError:
         return None
-    name = origin(ledger, trail)
-    return cp if cp.origin == name and cp.note.signed_by(name, public) else None
+    name = origin(policy.name, trail)
+    return cp if cp.origin == name and cp.note.signed_by(name, policy.public) else None
 
 
 MAGIC = b"sealtrail/segment/v1\n"
 HEADER, BODY, ENTRY, INDEX = 1, 2, 3, 4
-_BOUND = {HEADER: 1 << 10, BODY: statements.MAX_STORED, ENTRY: statements.MAX_ENTRY, INDEX: 1 << 62}
+_BOUND = {HEADER: 1 << 10, BODY: statements.MAX_STORED, ENTRY: statements.MAX_ENTRY, INDEX: 1 << 32}
+_header = items(one, raw(16), integer(), integer(), is_name)
 
 
-def _segment(data, trail, number, first, out):
-    """Appends (body or None, entry) to out; returns (finished, what is malformed or None)."""
-    if data[:len(MAGIC)] != MAGIC:
-        return False, "magic"
-    pos, body, header = len(MAGIC), None, False
-    while len(data) - pos >= 9:
-        n, kind = int.from_bytes(data[pos:pos + 4], "big"), data[pos + 4]
-        if n == 0:
+class SegmentError(ValueError):
+    pass
+
+
+def _framed(data):
+    """(kind, payload) of each item of a segment that is there in full."""
+    pos = len(MAGIC)
+    if data[:pos] != MAGIC:
+        raise SegmentError("magic")
+    while len(data) - pos >= 9 and (n := int.from_bytes(data[pos:pos + 4], "big")):
+        kind = data[pos + 4]
+        if n > _BOUND.get(kind, 0):
+            raise SegmentError("kind or bound of the item at %d" % pos)
+        pos += 9 + n
+        if pos > len(data):
             break
-        if kind not in _BOUND or n > _BOUND[kind]:
-            return False, "kind or bound of the item at %d" % pos
-        if pos + 9 + n > len(data):
-            break
-        payload = data[pos + 9:pos + 9 + n]
-        if (kind == HEADER) == header:
-            return False, "order of items at %d" % pos
+        yield kind, data[pos - n:pos]
+
+
+def _segment(data, trail, number, out):
+    """Appends (stored body or None, entry) to out. Whether the segment is finished, or SegmentError."""
+    first, header, body = len(out), False, None
+    for kind, payload in _framed(data):
+        if header == (kind == HEADER) or body is not None and kind != ENTRY:
+            raise SegmentError("order of items")
         if kind == HEADER:
             header = True
             try:
                 v = cbor.decode(payload)
             except cbor.CborError:
-                return False, "header"
-            if type(v) is not list or len(v) != 5 or any(type(v[i]) is not int for i in (0, 2, 3)) \
-                    or v[:4] != [1, trail, number, first] or not statements.is_name(v[4]):
-                return False, "header"
+                v = None
+            if not _header(v) or v[1:4] != [trail, number, first]:
+                raise SegmentError("header")
+        elif kind == BODY:
+            body = payload
         elif kind == ENTRY:
             out.append((body, payload))
             body = None
-        elif body is not None:
-            return False, "body without entry before %d" % pos
-        elif kind == BODY:
-            body = payload
         else:
-            return True, None
-        pos += 9 + n
-    return False, None if header else "no header"
+            return True
+    if not header:
+        raise SegmentError("no header")
+    return False
 
 
-def read_segments(directory, trail):
-    """([(body or None, entry)], None or what is malformed)."""
-    out, number = [], 0
-    path = os.path.join(directory, "segments", "%010d.seg")
-    data = read_file(path % 0)
-    while data is not None:
-        finished, bad = _segment(data, trail, number, len(out), out)
-        if bad:
-            return out, "segment %d: %s" % (number, bad)
-        number += 1
-        data = read_file(path % number)
-        if data is not None and not finished:
-            return out, "segment %d is unfinished and not the last" % (number - 1)
+def read_segments(directory, trail, size):
+    """([(stored body or None, entry)], None or what is malformed before entry number size is due)."""
+    out, number, finished = [], 0, True
+    try:
+        while (data := read_file(os.path.join(directory, "segments", "%010d.seg" % number))) is not None:
+            if not finished:
+                raise SegmentError("the one before it is unfinished")
+            finished = _segment(data, trail, number, out)
+            number += 1
+    except SegmentError as e:
+        return out, "segment %d: %s" % (number, e) if len(out) < size else None
     return out, None
 
 
@@ -170,22 +171,15 @@ def tile_number(n):
 
 
 def bad_tiles(directory, tree, entries, size):
-    """Names of the full tiles and bundles that exist and differ."""
-    for n in range(size // 256):
-        name = "tile/entries/" + tile_number(n)
-        data = read_file(os.path.join(directory, name))
-        if data is not None and data != b"".join(
-                len(e).to_bytes(2, "big") + e for e in entries[256 * n:256 * (n + 1)]):
-            yield name
-    level = 0
-    while size >> (8 * (level + 1)):
-        hashes = tree.levels[8 * level]
-        for n in range(size >> (8 * (level + 1))):
-            name = "tile/%d/%s" % (level, tile_number(n))
+    """Names of the full tiles and bundles of a tree of this size that exist and differ."""
+    rows = [("entries", [len(e).to_bytes(2, "big") + e for e in entries])]
+    rows += [("%d" % (level // 8), tree.levels[level]) for level in range(0, len(tree.levels), 8)]
+    for kind, parts in rows:
+        for n in range(len(parts) // 256):
+            name = "tile/%s/%s" % (kind, tile_number(n))
             data = read_file(os.path.join(directory, name))
-            if data is not None and data != b"".join(hashes[256 * n:256 * (n + 1)]):
+            if data is not None and data != b"".join(parts[256 * n:256 * (n + 1)]):
                 yield name
-        level += 1
 
 
 class Artefacts:
@@ -205,59 +199,48 @@ class ReceiptError(ValueError):
     pass
 
 
-def _hashes(v):
-    return type(v) is list and all(type(h) is bytes and len(h) == 32 for h in v)
+_hashes = array(raw(32))
+_file = items(one, raw(), raw())
+_receipt = items(one, lambda v: type(v) is cbor.Map, array(lambda v: type(v) is list, 1, 2))
+_links = items(integer(), _hashes, raw()), items(raw(), integer(), _hashes, raw())
 
 
 class Receipt:
     """A receipt file (4.5), or ReceiptError."""
 
-    def __init__(self, raw, control):
+    def __init__(self, data, policy):
+        self.policy = policy
         try:
-            v = cbor.decode(raw)
-            if type(v) is not list or len(v) != 3 or type(v[0]) is not int or v[0] != 1 \
-                    or type(v[1]) is not bytes or type(v[2]) is not bytes:
+            v = cbor.decode(data)
+            r = cbor.decode(v[2]) if _file(v) else None
+            if not _receipt(r) or len(v[1]) > statements.MAX_STATEMENT \
+                    or not all(form(link) for form, link in zip(_links, r[2])):
                 raise ReceiptError("not a receipt file")
-            r = cbor.decode(v[2])
-        except cbor.CborError as e:
-            raise ReceiptError("CBOR: %s" % e) from None
-        if type(r) is not list or len(r) != 3 or type(r[0]) is not int or r[0] != 1 \
-                or statements.ledger_part(r[1]) is None or type(r[2]) is not list or not 1 <= len(r[2]) <= 2:
-            raise ReceiptError("not a receipt")
-        try:
-            self.statement = statements.parse(v[1], control)
-        except statements.Refused as e:
-            raise ReceiptError(e.detail) from None
-        index = statements.uint((1 << 63) - 1)
-        first = r[2][0]
-        if type(first) is not list or len(first) != 3 or not index(first[0]) or not _hashes(first[1]) \
-                or type(first[2]) is not bytes:
-            raise ReceiptError("first link")
-        self.first, self.second = first, None
-        if len(r[2]) == 2:
-            second = r[2][1]
-            if type(second) is not list or len(second) != 4 or type(second[0]) is not bytes or not index(second[1]) \
-                    or not _hashes(second[2]) or type(second[3]) is not bytes:
-                raise ReceiptError("second link")
-            self.second = second
-        self.entry = cbor.encode([1, v[1], r[1].keyed(int)])
-        self.trail = self.statement.claims[3]
+            self.entry = cbor.encode([1, v[1], statements.ledger_part(r[1])])
+            claims = statements.Statement(v[1]).claims
+        except (cbor.CborError, statements.Refused) as e:
+            raise ReceiptError(str(e)) from None
+        if 22 in claims and claims[3] != policy.control:
+            raise ReceiptError("claim 22")
+        self.trail, self.links = claims[3], r[2]
 
-    def checkpoint(self, ledger, control, public):
-        """The first link's checkpoint when both links hold, else ReceiptError."""
-        i, proof, raw = self.first
-        cp = good_checkpoint(raw, ledger, self.trail, public)
-        if cp is None or not verify_inclusion(i, cp.size, H(b"\0" + self.entry), proof, cp.root):
-            raise ReceiptError("first link")
-        if self.second:
-            entry, i, proof, raw = self.second
-            ccp = good_checkpoint(raw, ledger, control, public)
-            if ccp is None or not verify_inclusion(i, ccp.size, H(b"\0" + entry), proof, ccp.root):
-                raise ReceiptError("second link")
+    def _link(self, trail, entry, index, proof, note):
+        cp = good_checkpoint(note, self.policy, trail)
+        if cp is None or not verify_inclusion(index, cp.size, H(b"\0" + entry), proof, cp.root):
+            raise ReceiptError("checkpoint or inclusion proof")
+        return cp
+
+    def checkpoints(self):
+        """(trail, its checkpoint) of each link when all holds together, else ReceiptError."""
+        cp = self._link(self.trail, self.entry, *self.links[0])
+        out = [(self.trail, cp)]
+        for entry, *rest in self.links[1:]:
+            out.append((self.policy.control, self._link(self.policy.control, entry, *rest)))
             try:
-                st = statements.parse(statements.parse_entry(entry)[0], control)
+                c = statements.Statement(statements.parse_entry(entry)[0]).claims
             except statements.Refused as e:
                 raise ReceiptError("second link: " + e.detail) from None
-            if st.kind != "batch" or [self.trail, cp.size, cp.root] not in st.claims.get(22, []):
+            if (c[2], c[3]) != (self.policy.name, self.policy.control) \
+                    or [self.trail, cp.size, cp.root] not in c.get(22, []):
                 raise ReceiptError("the control entry does not publish that checkpoint")
-        return cp
+        return out

@@ -135,5 +135,5 @@ pub(super) fn looks_like_aws_secret(text: &[u8]) -> bool {
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+'))
         && has(u8::is_ascii_uppercase)
         && has(u8::is_ascii_lowercase)
-        && text.iter().filter(|byte| byte.is_ascii_digit()).count() >= 2
+        && has(u8::is_ascii_digit)
 }

@@ -1,0 +1,137 @@
+//! Reading outbox files item by item, stopping where something was not written to its end.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use super::item::{HEAD_BYTES, Head, Item, ItemError, MAGIC};
+
+/// A place in the outbox: file number and offset in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    pub(crate) file: u64,
+    pub(crate) offset: u64,
+}
+
+/// The directory of outbox files below the state directory.
+pub(crate) fn files_dir(state: &Path) -> PathBuf {
+    state.join("outbox")
+}
+
+/// The path of one outbox file.
+pub(crate) fn path(state: &Path, number: u64) -> PathBuf {
+    files_dir(state).join(format!("{number:010}.out"))
+}
+
+/// The numbers of the files in a directory with the given extension, ascending. Other names are left alone.
+pub(crate) fn numbers(dir: &Path, extension: &str) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let stem = name.to_str().and_then(|n| n.strip_suffix(extension)).and_then(|n| n.strip_suffix('.'));
+        if let Some(number) = stem.filter(|s| s.len() == 10).and_then(|s| s.parse().ok()) {
+            numbers.push(number);
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// An item's bytes whose CRC holds, with its place.
+#[derive(Clone, Debug)]
+pub(crate) struct RawItem {
+    /// Offset of its head.
+    pub(crate) offset: u64,
+    /// Offset after it.
+    pub(crate) end: u64,
+    kind: u8,
+    payload: Vec<u8>,
+}
+
+impl RawItem {
+    /// The item.
+    pub(crate) fn item(&self) -> Result<Item<'_>, ItemError> {
+        Item::decode(self.kind, &self.payload)
+    }
+
+    /// Bytes it takes in the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.end - self.offset
+    }
+}
+
+/// What stands next in a file.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A whole item.
+    Item(RawItem),
+    /// Nothing: the file ends, or zeros follow.
+    End,
+    /// Something that is not a whole item: it was being written when the machine stopped, or was damaged since.
+    Torn,
+}
+
+/// Reads one file from a given offset.
+#[derive(Debug)]
+pub(crate) struct FileReader {
+    file: File,
+    offset: u64,
+}
+
+impl FileReader {
+    /// Opens a file at its first item; `None` where it has not even its magic.
+    pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
+        let file = File::open(path)?;
+        let mut magic = [0; MAGIC.len()];
+        match file.read_exact_at(&mut magic, 0) {
+            Ok(()) if magic == *MAGIC => Ok(Some(Self { file, offset: MAGIC.len() as u64 })),
+            Ok(()) => Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Goes to an offset that was an item's start or end.
+    pub(crate) fn seek(&mut self, offset: u64) {
+        self.offset = offset;
+    }
+
+    /// Offset of what [`Self::next`] will read.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Reads the next item.
+    pub(crate) fn next(&mut self) -> io::Result<Next> {
+        let mut head = [0; HEAD_BYTES];
+        if !read_or_end(&self.file, &mut head, self.offset)? || head.iter().all(|b| *b == 0) {
+            return Ok(if self.rest_is_blank()? { Next::End } else { Next::Torn });
+        }
+        let Some(head) = Head::decode(head) else { return Ok(Next::Torn) };
+        let mut payload = vec![0; head.length];
+        if !read_or_end(&self.file, &mut payload, self.offset + HEAD_BYTES as u64)? || !head.matches(&payload)
+        {
+            return Ok(Next::Torn);
+        }
+        let offset = self.offset;
+        self.offset += (HEAD_BYTES + head.length) as u64;
+        Ok(Next::Item(RawItem { offset, end: self.offset, kind: head.kind, payload }))
+    }
+
+    /// Whether only zeros (a preallocated area) stand in the next head's place and after it, looking at 64 KiB.
+    fn rest_is_blank(&self) -> io::Result<bool> {
+        let mut rest = vec![0; 64 << 10];
+        let read = self.file.read_at(&mut rest, self.offset)?;
+        Ok(rest.iter().take(read).all(|b| *b == 0))
+    }
+}
+
+/// Fills the buffer; `false` where the file ends before.
+fn read_or_end(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+    match file.read_exact_at(buffer, offset) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,72 @@
+//! Reading the outbox in order, behind its writer: memory stays flat however long the ledger is away.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::file::{FileReader, Next, Position, RawItem, files_dir, numbers, path};
+
+/// A cursor over all files of an outbox.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    state: PathBuf,
+    at: Position,
+    open: Option<FileReader>,
+}
+
+impl Reader {
+    /// A cursor at a position; an offset of 0 is the file's first item.
+    pub(crate) fn new(state: PathBuf, at: Position) -> Self {
+        Self { state, at, open: None }
+    }
+
+    /// Where the next item is looked for.
+    pub(crate) fn position(&self) -> Position {
+        self.at
+    }
+
+    /// Goes to a position.
+    pub(crate) fn seek(&mut self, at: Position) {
+        *self = Self::new(std::mem::take(&mut self.state), at);
+    }
+
+    /// The next item before `end`, with the file it stands in; `None` where there is none. What stands before `end` was
+    /// synced, so a file that ends early goes on in the next one.
+    pub(crate) fn next(&mut self, end: Position) -> io::Result<Option<(u64, RawItem)>> {
+        while self.at < end {
+            if self.open.is_none() && !self.open_file()? {
+                return Ok(None);
+            }
+            let Some(file) = self.open.as_mut() else { return Ok(None) };
+            if let Next::Item(item) = file.next()? {
+                self.at.offset = item.end;
+                return Ok(Some((self.at.file, item)));
+            }
+            if self.at.file >= end.file {
+                return Ok(None);
+            }
+            self.at = Position { file: self.at.file + 1, offset: 0 };
+            self.open = None;
+        }
+        Ok(None)
+    }
+
+    /// Opens the file at the position, or the first one after it.
+    fn open_file(&mut self) -> io::Result<bool> {
+        let all = numbers(&files_dir(&self.state), "out")?;
+        let from = self.at.file;
+        for number in all.into_iter().filter(|n| *n >= from) {
+            if number > self.at.file {
+                self.at = Position { file: number, offset: 0 };
+            }
+            if let Some(mut file) = FileReader::open(&path(&self.state, number))? {
+                if self.at.offset > 0 {
+                    file.seek(self.at.offset);
+                }
+                self.at.offset = file.offset();
+                self.open = Some(file);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,104 @@
+//! What is kept of outbox files that are no longer needed: the digests of requests, for as long as they may be sent again.
+//!
+//! `recent/<number>.rec` is an outbox file without its bodies.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use sealtrail_core::statement::{Claims, UnverifiedStatement};
+
+use super::file::{FileReader, Next, numbers, path};
+use super::item::{Item, MAGIC};
+use super::known::RESEND_WINDOW_NS;
+
+fn dir(state: &Path) -> PathBuf {
+    state.join("recent")
+}
+
+fn recent_path(state: &Path, number: u64) -> PathBuf {
+    dir(state).join(format!("{number:010}.rec"))
+}
+
+/// Makes the directory.
+pub(crate) fn create_dir(state: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(dir(state))
+}
+
+/// Reads the items of all kept files, oldest first.
+pub(crate) fn read(state: &Path, mut take: impl FnMut(&Item<'_>)) -> io::Result<()> {
+    for number in numbers(&dir(state), "rec")? {
+        let Some(mut file) = FileReader::open(&recent_path(state, number))? else { continue };
+        while let Next::Item(raw) = file.next()? {
+            if let Ok(item) = raw.item() {
+                take(&item);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Deletes an outbox file all of whose batches have receipts, keeping the digests that still count.
+///
+/// If the process dies before the deletion both files stand; reading both does no harm.
+pub(crate) fn release(state: &Path, number: u64, now_ns: u64) -> io::Result<()> {
+    let from = path(state, number);
+    let mut kept = Vec::new();
+    let mut batches = 0;
+    if let Some(mut file) = FileReader::open(&from)? {
+        while let Next::Item(raw) = file.next()? {
+            match raw.item() {
+                Ok(Item::Open { statement, receipt, .. }) => {
+                    Item::Open { statement, evidence: &[], receipt }.push_to(&mut kept);
+                }
+                Ok(Item::Batch { statement, digests: Some(digests), .. }) if counts(statement, now_ns) => {
+                    Item::Digests { statement, digests }.push_to(&mut kept);
+                    batches += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    if batches > 0 {
+        write(state, number, &kept)?;
+    }
+    std::fs::remove_file(&from)
+}
+
+fn write(state: &Path, number: u64, items: &[u8]) -> io::Result<()> {
+    let to = recent_path(state, number);
+    let unfinished = to.with_extension("tmp");
+    let mut file = File::create(&unfinished)?;
+    file.write_all(MAGIC)?;
+    file.write_all(items)?;
+    file.sync_all()?;
+    std::fs::rename(&unfinished, &to)?;
+    File::open(dir(state))?.sync_all()
+}
+
+/// Deletes kept files whose newest batch is older than the window.
+pub(crate) fn expire(state: &Path, now_ns: u64) -> io::Result<()> {
+    for number in numbers(&dir(state), "rec")? {
+        let path = recent_path(state, number);
+        let mut counting = false;
+        if let Some(mut file) = FileReader::open(&path)? {
+            while let Next::Item(raw) = file.next()? {
+                if let Ok(Item::Digests { statement, .. }) = raw.item() {
+                    counting |= counts(statement, now_ns);
+                }
+            }
+        }
+        if !counting {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a batch was sealed within the window, or, where the clock was set back, after now.
+fn counts(statement: &[u8], now_ns: u64) -> bool {
+    match UnverifiedStatement::decode(statement).as_ref().map(UnverifiedStatement::claims) {
+        Ok(Claims::Batch(claims)) => claims.wall_clock_ns.1.saturating_add(RESEND_WINDOW_NS) > now_ns,
+        _ => false,
+    }
+}

@@ -1,0 +1,174 @@
+//! What an earlier process left behind: read once at the start, torn ends cut off.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+
+use sealtrail_core::name::Identity;
+use sealtrail_core::statement::{Claims, UnverifiedStatement};
+
+use super::file::{FileReader, Next, Position, RawItem, files_dir, numbers, path};
+use super::item::{Held, Item};
+use super::known::{Candidates, Epochs, Origin};
+use super::recent;
+use crate::status::{Level, Status};
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    /// Number of the next file to write.
+    pub(crate) next_number: u64,
+    /// The newest checkpoints an earlier process verified.
+    pub(crate) held: Held,
+    /// Where the first batch without a receipt stands, or the end.
+    pub(crate) start: Position,
+    /// Bytes of batches without a receipt.
+    pub(crate) pending_bytes: u64,
+    /// Batches without a receipt.
+    pub(crate) pending_batches: u64,
+    /// Last committed sequence of each epoch with a mark.
+    pub(crate) committed: HashMap<Identity, u64>,
+    /// Epochs that are believed.
+    pub(crate) epochs: Epochs,
+    /// Batches that may hold digests of requests sent again.
+    pub(crate) candidates: Candidates,
+}
+
+struct Scan<'a> {
+    origin: &'a Origin,
+    pending: VecDeque<(Identity, u64, Position, u64)>,
+    found: Recovered,
+    foreign: bool,
+}
+
+/// Reads all files. The last one may end anywhere: what does not hold there was never vouched for.
+pub(crate) fn recover(state: &Path, origin: &Origin, status: &Status) -> io::Result<Recovered> {
+    let all = numbers(&files_dir(state), "out")?;
+    let next_number = all.last().map_or(0, |last| last + 1);
+    let mut scan = Scan {
+        origin,
+        pending: VecDeque::new(),
+        found: Recovered {
+            next_number,
+            held: Held::default(),
+            start: Position { file: next_number, offset: 0 },
+            pending_bytes: 0,
+            pending_batches: 0,
+            committed: HashMap::new(),
+            epochs: Epochs::default(),
+            candidates: Candidates::default(),
+        },
+        foreign: false,
+    };
+    recent::read(state, |item| scan.believe_later(item))?;
+    for number in &all {
+        read_file(state, *number, Some(number) == all.last(), status, &mut scan)?;
+    }
+    Ok(scan.finish())
+}
+
+fn read_file(state: &Path, number: u64, last: bool, status: &Status, scan: &mut Scan<'_>) -> io::Result<()> {
+    let path = path(state, number);
+    let length = std::fs::metadata(&path)?.len();
+    let Some(mut file) = FileReader::open(&path)? else {
+        return if last { cut(&path, 0) } else { Ok(()) };
+    };
+    loop {
+        match file.next()? {
+            Next::Item(raw) => scan.take(number, &raw),
+            Next::End => break,
+            Next::Torn => {
+                let cut = length.saturating_sub(file.offset());
+                let what = if last { "an unfinished write" } else { "DAMAGE in the middle of the outbox" };
+                let level = if last { Level::Info } else { Level::Error };
+                status.notice(
+                    level,
+                    format!("outbox file `{}`: left out `{cut}` bytes of {what}", path.display()),
+                );
+                break;
+            }
+        }
+    }
+    // A new file is begun in any case, so the torn end must not be taken for more of this one.
+    if last && length > file.offset() { cut(&path, file.offset()) } else { Ok(()) }
+}
+
+fn cut(path: &Path, length: u64) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.set_len(length)?;
+    file.sync_all()
+}
+
+impl Scan<'_> {
+    fn take(&mut self, number: u64, raw: &RawItem) {
+        // An item of a later version or of another hand is left alone.
+        let Ok(item) = raw.item() else { return };
+        match &item {
+            Item::Header { place, held, .. } => {
+                let own = &self.origin.place;
+                self.foreign = place.ledger != own.ledger || place.trail != own.trail;
+                if !self.foreign {
+                    self.hold(*held);
+                }
+            }
+            _ if self.foreign => {}
+            Item::Committed { epoch, sequence, held } => {
+                self.hold(*held);
+                self.found.committed.insert(*epoch, *sequence);
+                self.pending.retain(|(e, s, ..)| e != epoch || s > sequence);
+            }
+            Item::Batch { statement, .. } => {
+                if let Some((epoch, sequence)) = batch_name(statement) {
+                    let position = Position { file: number, offset: raw.offset };
+                    self.pending.push_back((epoch, sequence, position, raw.bytes()));
+                }
+            }
+            _ => {}
+        }
+        if !self.foreign {
+            self.believe_later(&item);
+        }
+    }
+
+    fn believe_later(&mut self, item: &Item<'_>) {
+        match item {
+            Item::Open { statement, receipt, .. } => {
+                self.found.epochs.learn(self.origin, statement, receipt);
+            }
+            Item::Batch { statement, digests: Some(digests), .. } | Item::Digests { statement, digests } => {
+                self.found.candidates.push(statement, digests);
+            }
+            _ => {}
+        }
+    }
+
+    fn hold(&mut self, held: Held) {
+        if held.trail_size >= self.found.held.trail_size {
+            (self.found.held.trail_size, self.found.held.trail_root) = (held.trail_size, held.trail_root);
+        }
+        if held.control_size >= self.found.held.control_size {
+            (self.found.held.control_size, self.found.held.control_root) =
+                (held.control_size, held.control_root);
+        }
+    }
+
+    fn finish(mut self) -> Recovered {
+        let committed = &self.found.committed;
+        self.pending.retain(|(epoch, sequence, ..)| committed.get(epoch).is_none_or(|last| sequence > last));
+        if let Some((.., first, _)) = self.pending.front() {
+            self.found.start = *first;
+        }
+        self.found.pending_bytes = self.pending.iter().map(|(.., bytes)| bytes).sum();
+        self.found.pending_batches = self.pending.len() as u64;
+        self.found
+    }
+}
+
+/// Epoch and sequence of a batch, nothing about it being checked.
+pub(crate) fn batch_name(statement: &[u8]) -> Option<(Identity, u64)> {
+    match UnverifiedStatement::decode(statement).ok()?.claims() {
+        Claims::Batch(claims) => Some((claims.epoch, claims.sequence)),
+        Claims::Open(_) => None,
+    }
+}

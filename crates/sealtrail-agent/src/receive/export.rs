@@ -1,0 +1,179 @@
+//! What happens to a request once it is read, the same for both protocols.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sealtrail_core::hash::sha256;
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::{Code, Refusal};
+use super::body::{Memory, Payload, ReadError};
+use crate::config::Acknowledge;
+use crate::environment::Environment;
+use crate::otlp::{Encoding, Reason};
+use crate::progress::{Fate, Progress};
+use crate::seal::{Deferred, Intake, Received, RequestStub, Verdict};
+use crate::status::{Counter, Status};
+
+/// An answer comes within this: OTel SDKs give up after 10 s.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+
+/// When a client told to come again should do so.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The same, where what is in the way takes longer to pass: the ledger is away.
+const RETRY_AFTER_LONG: Duration = Duration::from_secs(5);
+
+/// What success means at present.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answering(Arc<AtomicBool>);
+
+impl Answering {
+    /// From now on.
+    pub(crate) fn set(&self, acknowledge: Acknowledge) {
+        self.0.store(acknowledge == Acknowledge::Committed, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Acknowledge {
+        if self.0.load(Ordering::Relaxed) { Acknowledge::Committed } else { Acknowledge::Sealed }
+    }
+}
+
+/// The receiver's side of the pipeline.
+#[derive(Clone, Debug)]
+pub(crate) struct Exporter {
+    pub(crate) env: Environment,
+    pub(crate) intake: Intake,
+    pub(crate) progress: Progress,
+    pub(crate) status: Status,
+    pub(crate) answering: Answering,
+    pub(crate) memory: Memory,
+}
+
+/// What to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Success, perhaps with a warning.
+    Accepted(Option<String>),
+    /// 400, INVALID_ARGUMENT.
+    Invalid(String),
+    /// 413, RESOURCE_EXHAUSTED without RetryInfo.
+    TooLarge(String),
+    /// 503, UNAVAILABLE, with the time to come again.
+    Deferred(Deferred),
+    /// Nobody is there to answer.
+    Gone,
+}
+
+impl Outcome {
+    /// The status that tells a refusal.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Accepted(_) | Self::Gone => None,
+            Self::Invalid(message) => Some(Refusal::final_(Code::InvalidArgument, message)),
+            Self::TooLarge(message) => Some(Refusal::final_(Code::ResourceExhausted, message)),
+            Self::Deferred(why) => {
+                let after = match why {
+                    Deferred::NotReady | Deferred::OutboxFull => RETRY_AFTER_LONG,
+                    Deferred::Busy | Deferred::Late | Deferred::Lost => RETRY_AFTER,
+                };
+                Some(Refusal { code: Code::Unavailable, message: why.to_string(), retry_after: Some(after) })
+            }
+        }
+    }
+}
+
+impl Exporter {
+    /// Whether a request may come at all; asked before its body is read.
+    pub(crate) fn check(&self) -> Result<(), Outcome> {
+        self.intake.check().map_err(|why| self.count(Outcome::Deferred(why)))
+    }
+
+    /// Takes a request that was read, or could not be, and waits until it is safe.
+    pub(crate) async fn export(
+        &self,
+        encoding: Encoding,
+        read: Result<Payload, ReadError>,
+        deadline: Instant,
+    ) -> Outcome {
+        let outcome = match read {
+            Ok(payload) => self.take(encoding, payload, deadline).await,
+            Err(ReadError::TooLarge(length)) => {
+                let message = "request is too large".to_owned();
+                self.stub(length, Reason::TooLarge, Outcome::TooLarge(message))
+            }
+            Err(ReadError::Corrupt(length)) => {
+                let message = "request cannot be decompressed".to_owned();
+                self.stub(length, Reason::Malformed, Outcome::Invalid(message))
+            }
+            Err(ReadError::Busy) => Outcome::Deferred(Deferred::Busy),
+            Err(ReadError::Slow) => Outcome::Deferred(Deferred::Late),
+            Err(ReadError::Gone) => Outcome::Gone,
+        };
+        self.count(outcome)
+    }
+
+    async fn take(&self, encoding: Encoding, payload: Payload, deadline: Instant) -> Outcome {
+        let received = Received {
+            encoding,
+            digest: sha256(&[&payload.bytes]),
+            bytes: payload.bytes,
+            received_at_ns: self.env.clock.wall_ns(),
+            permit: payload.permit,
+        };
+        let acknowledge = self.answering.get();
+        let verdict = match self.intake.offer(received) {
+            Ok(verdict) => verdict,
+            Err(why) => return Outcome::Deferred(why),
+        };
+        match timeout_at(deadline, verdict).await {
+            Err(_) => Outcome::Deferred(Deferred::Late),
+            Ok(Err(_)) => Outcome::Deferred(Deferred::NotReady),
+            Ok(Ok(Verdict::Deferred(why))) => Outcome::Deferred(why),
+            Ok(Ok(Verdict::Unparseable)) => {
+                Outcome::Invalid("request is not an ExportLogsServiceRequest".to_owned())
+            }
+            Ok(Ok(Verdict::Accepted { ordinal, stubs, dropped })) => {
+                let fate = match ordinal {
+                    Some(ordinal) => timeout_at(deadline, self.progress.wait(ordinal, acknowledge)).await,
+                    None => Ok(Fate::Safe),
+                };
+                match fate {
+                    Ok(Fate::Safe) => Outcome::Accepted(warning(stubs, dropped)),
+                    Ok(Fate::Lost) => Outcome::Deferred(Deferred::Lost),
+                    Err(_) => Outcome::Deferred(Deferred::Late),
+                }
+            }
+        }
+    }
+
+    fn stub(&self, length: u64, reason: Reason, outcome: Outcome) -> Outcome {
+        let received_at_ns = self.env.clock.wall_ns();
+        match self.intake.offer_stub(RequestStub { length, reason, received_at_ns }) {
+            Ok(()) => outcome,
+            Err(why) => Outcome::Deferred(why),
+        }
+    }
+
+    fn count(&self, outcome: Outcome) -> Outcome {
+        let counter = match &outcome {
+            Outcome::Accepted(_) => Counter::RequestsAccepted,
+            Outcome::Invalid(_) | Outcome::TooLarge(_) => Counter::RequestsRejected,
+            Outcome::Deferred(_) => Counter::RequestsDeferred,
+            Outcome::Gone => return outcome,
+        };
+        self.status.count(counter, 1);
+        outcome
+    }
+}
+
+fn warning(stubs: u64, dropped: u64) -> Option<String> {
+    let some = |count: u64, what: &str| (count > 0).then(|| format!("{count} records {what}"));
+    let parts = [
+        some(stubs, "could not be mapped and are sealed as stubs"),
+        some(dropped, "were dropped and counted"),
+    ];
+    let text = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,14 @@
+//! Sending batches to the ledger, in order, until verified receipts cover them.
+
+mod api;
+mod backoff;
+mod checkpoints;
+mod client;
+mod queue;
+mod submitter;
+
+pub(crate) use api::{Challenge, challenge_answer, challenge_request, epoch_answer, epoch_request};
+pub(crate) use backoff::Backoff;
+pub(crate) use checkpoints::{Checkpoints, HeldError};
+pub(crate) use client::{CallError, Client};
+pub(crate) use submitter::{Bases, Refused, Submitter, SubmitterParts};

@@ -1,0 +1,407 @@
+//! The task that sends the outbox to the ledger and believes nothing that does not verify.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sealtrail_core::cbor::CborError;
+use sealtrail_core::checkpoint::{Checkpoint, LedgerKey};
+use sealtrail_core::name::{Identity, TrailId};
+use sealtrail_core::receipt::{Receipt, ReceiptError, ReceiptFile};
+use tokio::time::Instant;
+
+use super::api::{BatchResult, BatchesAnswer, Problem, batches_answer, batches_request};
+use super::queue::{Loaded, Queue};
+use super::{Backoff, CallError, Checkpoints, Client, HeldError};
+use crate::environment::Environment;
+use crate::outbox::{Append, Item, Position, StateDir, expire, files_dir, numbers, release};
+use crate::progress::Progress;
+use crate::seal::Seen;
+use crate::status::{Counter, Level, Status};
+
+/// How often the newest receipt is written to its file while batches are being committed.
+const RECEIPT_EVERY: Duration = Duration::from_secs(1);
+
+/// How often digests past their time are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+
+/// Epochs whose ordinals are remembered: the present one and a few before, whose last batches may still be on their way.
+const BASES_MAX: usize = 8;
+
+/// Ordinal of the first batch of each epoch of this process.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bases(Arc<Mutex<Vec<(Identity, u64)>>>);
+
+impl Bases {
+    /// An epoch begins with this ordinal.
+    pub(crate) fn begin(&self, epoch: Identity, base: u64) {
+        let mut bases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if bases.len() == BASES_MAX {
+            bases.remove(0);
+        }
+        bases.push((epoch, base));
+    }
+
+    fn ordinal(&self, epoch: Identity, sequence: u64) -> Option<u64> {
+        let bases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bases.iter().find(|(e, _)| *e == epoch).map(|(_, base)| base + sequence)
+    }
+}
+
+/// Batches that the ledger refused, as far as they matter to digests of earlier processes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refused(Arc<Mutex<HashSet<(Identity, u64)>>>);
+
+impl Refused {
+    fn add(&self, epoch: Identity, sequence: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((epoch, sequence));
+    }
+
+    /// Whether it was refused.
+    pub(crate) fn contains(&self, epoch: Identity, sequence: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&(epoch, sequence))
+    }
+
+    /// Forgets them all: from now on ordinals tell.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Why batches were not settled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("answer is not the CBOR of the interface: {0}")]
+    Answer(#[from] CborError),
+    #[error("answer has `{results}` results for `{batches}` batches")]
+    Results { results: usize, batches: usize },
+    #[error("receipt of batch `{sequence}` is refused: {error}")]
+    Receipt { sequence: u64, error: ReceiptError },
+    #[error("receipts of one answer have different checkpoints")]
+    Checkpoints,
+    #[error(transparent)]
+    Held(#[from] HeldError),
+    #[error(
+        "ledger asks for batch `{0}` of this epoch, which it gave a receipt for and which is no longer kept"
+    )]
+    Forgotten(u64),
+    #[error("outbox cannot be read: {0}")]
+    Outbox(String),
+}
+
+/// What a submitter is made of.
+#[derive(Debug)]
+pub(crate) struct SubmitterParts {
+    pub(crate) env: Environment,
+    pub(crate) client: Client,
+    pub(crate) trail: TrailId,
+    pub(crate) ledger: LedgerKey,
+    pub(crate) control: TrailId,
+    pub(crate) state: Arc<StateDir>,
+    pub(crate) start: Position,
+    pub(crate) settled: HashMap<Identity, u64>,
+    pub(crate) checkpoints: Arc<Mutex<Checkpoints>>,
+    pub(crate) seen: Seen,
+    pub(crate) bases: Bases,
+    pub(crate) refused: Refused,
+    pub(crate) progress: Progress,
+    pub(crate) status: Status,
+    pub(crate) outbox: SyncSender<Append>,
+}
+
+/// The submitter.
+#[derive(Debug)]
+pub(crate) struct Submitter {
+    parts: SubmitterParts,
+    queue: Option<Queue>,
+    newest: Option<(Identity, u64, ReceiptFile)>,
+    receipt_due: Instant,
+    expire_due: Instant,
+    released: u64,
+}
+
+impl Submitter {
+    /// A submitter that has sent nothing yet.
+    pub(crate) fn new(parts: SubmitterParts) -> Self {
+        let queue = Queue::new(parts.state.path(), parts.start, parts.settled.clone());
+        let now = Instant::now();
+        let released = parts.start.file;
+        Self { queue: Some(queue), parts, newest: None, receipt_due: now, expire_due: now, released }
+    }
+
+    /// Sends what there is, for ever.
+    pub(crate) async fn run(mut self) {
+        let mut backoff = Backoff::new(self.parts.env.clone());
+        let mut watch = self.parts.progress.watch();
+        loop {
+            let end = watch.borrow_and_update().end;
+            if !self.queue.as_ref().is_some_and(|queue| queue.is_behind(end)) {
+                self.housekeep(true).await;
+                let _ = tokio::time::timeout(RECEIPT_EVERY, watch.changed()).await;
+                continue;
+            }
+            match self.step(end).await {
+                Ok(()) => {
+                    backoff.reset();
+                    self.parts.status.clear("ledger");
+                    self.parts.status.clear("receipt");
+                }
+                Err(trouble) => {
+                    self.tell(&trouble);
+                    backoff.wait().await;
+                }
+            }
+            self.housekeep(false).await;
+        }
+    }
+
+    fn tell(&self, trouble: &Trouble) {
+        let status = &self.parts.status;
+        match trouble {
+            Trouble::Call(CallError::Away(_) | CallError::Problem(_)) => {
+                status.count(Counter::LedgerCallsFailed, 1);
+                status.trouble("ledger", trouble.to_string());
+            }
+            Trouble::Outbox(_) => status.trouble("outbox", trouble.to_string()),
+            Trouble::Forgotten(_) => status.trouble("ledger", trouble.to_string()),
+            _ => {
+                status.count(Counter::LedgerAnswersInvalid, 1);
+                status.trouble("receipt", trouble.to_string());
+            }
+        }
+    }
+
+    /// Sends one request's worth and settles what its answer settles.
+    async fn step(&mut self, end: Position) -> Result<(), Trouble> {
+        self.with_queue(move |queue| queue.fill(end)).await?.map_err(|e| Trouble::Outbox(e.to_string()))?;
+        let Some(queue) = &self.queue else { return Ok(()) };
+        let batches = queue.loaded();
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let held = self.checkpoints(|c| c.held());
+        let request = batches_request(held.trail_size, batches.iter().map(Loaded::parts));
+        let answer = match self.parts.client.submit(self.parts.trail, request).await {
+            Ok(answer) => batches_answer(&answer)?,
+            Err(CallError::Problem(problem)) => return self.problem(problem, end).await,
+            Err(error) => return Err(error.into()),
+        };
+        let (taken, problem) = self.verify(answer)?;
+        self.settle(taken).await;
+        match problem {
+            Some(problem) => self.problem(problem, end).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Runs something that reads the disk.
+    async fn with_queue<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Queue) -> T + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let lost = || Trouble::Outbox("reader is gone".to_owned());
+        let mut queue = self.queue.take().ok_or_else(lost)?;
+        let (queue, done) = tokio::task::spawn_blocking(move || {
+            let done = work(&mut queue);
+            (queue, done)
+        })
+        .await
+        .map_err(|_| lost())?;
+        self.queue = Some(queue);
+        Ok(done)
+    }
+
+    fn checkpoints<T>(&self, work: impl FnOnce(&mut Checkpoints) -> T) -> T {
+        work(&mut self.parts.checkpoints.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Checks an answer as a whole: all its receipts, their one checkpoint, that this extends the held one, the control
+    /// note. Only then does any of it count.
+    fn verify(&self, answer: BatchesAnswer) -> Result<(Vec<Receipt>, Option<Problem>), Trouble> {
+        let empty = std::collections::VecDeque::new();
+        let batches = self.queue.as_ref().map_or(&empty, Queue::loaded);
+        let results = answer.results.len();
+        if results == 0 || results > batches.len() {
+            return Err(Trouble::Results { results, batches: batches.len() });
+        }
+        let mut receipts = Vec::new();
+        let mut problem = None;
+        let mut checkpoint: Option<Checkpoint> = None;
+        for (batch, result) in batches.iter().zip(answer.results) {
+            match result {
+                _ if problem.is_some() => {
+                    return Err(Trouble::Results { results, batches: receipts.len() + 1 });
+                }
+                BatchResult::Problem(status, text) => problem = Some(Problem::read(status, &text)),
+                BatchResult::Receipt(bytes) => {
+                    let (receipt, found) = self.verify_receipt(batch, &bytes)?;
+                    if checkpoint
+                        .as_ref()
+                        .is_some_and(|c| c.size() != found.size() || c.root() != found.root())
+                    {
+                        return Err(Trouble::Checkpoints);
+                    }
+                    checkpoint = Some(found);
+                    receipts.push(receipt);
+                }
+            }
+        }
+        if let Some(checkpoint) = checkpoint {
+            let seen = self.checkpoints(|held| {
+                let mut next = held.clone();
+                next.extend(&checkpoint, &answer.consistency)?;
+                next.see(&answer.control_note)?;
+                *held = next;
+                Ok::<_, HeldError>(held.seen())
+            })?;
+            self.parts.seen.set(seen);
+        }
+        Ok((receipts, problem))
+    }
+
+    fn verify_receipt(&self, batch: &Loaded, bytes: &[u8]) -> Result<(Receipt, Checkpoint), Trouble> {
+        let refused = |error| Trouble::Receipt { sequence: batch.sequence, error };
+        let receipt = Receipt::decode(bytes).map_err(refused)?;
+        let (statement, _) = batch.parts();
+        let SubmitterParts { trail, ledger, control, .. } = &self.parts;
+        let included = receipt.verify(statement, *trail, ledger, *control).map_err(refused)?;
+        Ok((receipt, included.checkpoint))
+    }
+
+    /// Settles the first batches, one for each receipt.
+    async fn settle(&mut self, receipts: Vec<Receipt>) {
+        for receipt in receipts {
+            let Some(batch) = self.queue.as_mut().and_then(Queue::settle) else { break };
+            if batch.pending {
+                self.parts.status.count(Counter::BatchesCommitted, 1);
+                self.account(&batch, false);
+            }
+            if self.newest.as_ref().is_some_and(|(epoch, ..)| *epoch != batch.epoch) {
+                self.mark();
+                self.keep_receipt().await;
+            }
+            let file = ReceiptFile { statement: batch.parts().0.to_vec(), receipt };
+            self.newest = Some((batch.epoch, batch.sequence, file));
+        }
+        self.mark();
+    }
+
+    fn account(&self, batch: &Loaded, refused: bool) {
+        let ordinal = self.parts.bases.ordinal(batch.epoch, batch.sequence);
+        self.parts.progress.settle(batch.bytes(), ordinal, refused);
+    }
+
+    /// Notes the newest receipt in the outbox. If the process dies before that is written, the batches are sent again.
+    fn mark(&self) {
+        if let Some((epoch, sequence, _)) = &self.newest {
+            self.mark_settled(*epoch, *sequence);
+        }
+    }
+
+    fn mark_settled(&self, epoch: Identity, sequence: u64) {
+        let held = self.checkpoints(|c| c.held());
+        let mut framed = Vec::new();
+        Item::Committed { epoch, sequence, held }.push_to(&mut framed);
+        // A writer that is too busy for a mark gets the next one.
+        let _ = self.parts.outbox.try_send(Append::Mark { framed, held });
+    }
+
+    /// The ledger did not take the first batch.
+    async fn problem(&mut self, problem: Problem, end: Position) -> Result<(), Trouble> {
+        let Some((epoch, sequence)) =
+            self.queue.as_ref().and_then(|q| q.loaded().front()).map(|b| (b.epoch, b.sequence))
+        else {
+            return Ok(());
+        };
+        match (problem.status, problem.expected) {
+            (409, Some(expected)) if expected < sequence => {
+                let found = self.with_queue(move |queue| queue.rewind(epoch, expected, end)).await?;
+                match found {
+                    Ok(true) => Ok(()),
+                    // The ledger takes the batch with the hole before it after a while.
+                    Ok(false) => Err(Trouble::Forgotten(expected)),
+                    Err(error) => Err(Trouble::Outbox(error.to_string())),
+                }
+            }
+            (422, _) => self.refused(&problem).await,
+            _ => Err(CallError::Problem(problem).into()),
+        }
+    }
+
+    /// The ledger refused the first batch for good. Its bytes are kept aside, synced, before it leaves the queue, so that
+    /// nothing is lost; the hole it leaves is the ledger's to explain.
+    async fn refused(&mut self, problem: &Problem) -> Result<(), Trouble> {
+        let state = Arc::clone(&self.parts.state);
+        let kept = self
+            .with_queue(move |queue| {
+                let Some(batch) = queue.loaded().front() else { return Ok(()) };
+                let Some(item) = batch.item() else { return Ok(()) };
+                state.keep_refused(batch.epoch, batch.sequence, &item)
+            })
+            .await?;
+        kept.map_err(|error| Trouble::Outbox(error.to_string()))?;
+        let Some(batch) = self.queue.as_mut().and_then(Queue::settle) else { return Ok(()) };
+        let status = &self.parts.status;
+        status.count(Counter::BatchesRefused, 1);
+        let epoch = hex::encode(batch.epoch.0);
+        status.notice(
+            Level::Error,
+            format!("ledger refused batch `{}` of epoch `{epoch}`: {problem}", batch.sequence),
+        );
+        status.trouble("refused", problem.to_string());
+        self.parts.refused.add(batch.epoch, batch.sequence);
+        if batch.pending {
+            self.account(&batch, true);
+        }
+        self.mark_settled(batch.epoch, batch.sequence);
+        Ok(())
+    }
+
+    /// Writes the newest receipt to its file when that is due, deletes outbox files that are no longer needed and digests
+    /// past their time.
+    async fn housekeep(&mut self, idle: bool) {
+        let now = Instant::now();
+        if idle || now >= self.receipt_due {
+            self.keep_receipt().await;
+            self.receipt_due = now + RECEIPT_EVERY;
+        }
+        let needed = self.queue.as_ref().map_or(0, Queue::first_file);
+        let expire_now = now >= self.expire_due;
+        if needed <= self.released && !expire_now {
+            return;
+        }
+        let wall_ns = self.parts.env.clock.wall_ns();
+        let state = Arc::clone(&self.parts.state);
+        let done = tokio::task::spawn_blocking(move || {
+            release_below(&state, needed, wall_ns)?;
+            if expire_now { expire(state.path(), wall_ns) } else { Ok(()) }
+        })
+        .await;
+        self.released = needed;
+        if expire_now {
+            self.expire_due = now + EXPIRE_EVERY;
+        }
+        if let Ok(Err(error)) = done {
+            self.parts.status.notice(Level::Warning, format!("cannot tidy the outbox: {error}"));
+        }
+    }
+
+    /// Writes the newest receipt to its file, for whoever wants to verify it.
+    async fn keep_receipt(&mut self) {
+        let Some((epoch, sequence, file)) = self.newest.take() else { return };
+        let state = Arc::clone(&self.parts.state);
+        let bytes = file.encode();
+        let kept = tokio::task::spawn_blocking(move || state.keep_receipt(epoch, sequence, &bytes)).await;
+        if let Ok(Err(error)) = kept {
+            self.parts.status.notice(Level::Warning, format!("cannot keep a receipt: {error}"));
+        }
+    }
+}
+
+fn release_below(state: &StateDir, needed: u64, wall_ns: u64) -> std::io::Result<()> {
+    let files = numbers(&files_dir(state.path()), "out")?;
+    files.into_iter().filter(|n| *n < needed).try_for_each(|n| release(state.path(), n, wall_ns))
+}

@@ -51,6 +51,7 @@ documented() {
 step cargo fmt --all --check
 step cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 step documented
+step tests/named.sh
 step cargo_deny check --hide-inclusion-graph licenses bans sources
 step advisories
 echo

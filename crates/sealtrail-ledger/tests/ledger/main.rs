@@ -11,5 +11,13 @@
 
 mod agent;
 mod client;
+mod concurrency;
+mod control;
+mod evidence;
+mod files;
 mod happy;
 mod harness;
+mod hostile;
+mod recovery;
+mod refusals;
+mod sequence;

@@ -11,6 +11,7 @@ use sealtrail_core::statement::{
     OpenClaims, Place, Predecessor, Published, TIME_MAX, Totals, UnverifiedStatement, binding, seal,
 };
 
+use super::cases;
 use crate::make;
 
 fn name() -> impl Strategy<Value = Name> {
@@ -167,7 +168,7 @@ fn with_pairs(payload: &[u8], more: &[(u64, Vec<u8>)]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(cases(128))]
 
     #[test]
     fn a_batch_is_read_as_it_was_written(batch in batch(), algorithm in algorithm()) {

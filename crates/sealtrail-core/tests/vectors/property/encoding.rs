@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sealtrail_core::cbor::{CborError, DEPTH_MAX, Decoder, Encoder};
 
+use super::cases;
 use crate::naive::Item;
 
 /// Any item of the format's CBOR, at most 7 deep.
@@ -46,7 +47,7 @@ fn check(bytes: &[u8]) -> Result<(), CborError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn what_is_encoded_is_decoded(item in item()) {

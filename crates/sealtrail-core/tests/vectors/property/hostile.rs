@@ -16,6 +16,7 @@ use sealtrail_core::statement::{Claims, Kind, UnverifiedStatement, binding};
 use sealtrail_core::tile::{Tile, push_entry, split_bundle};
 use sealtrail_testkit::build::{Builder, records};
 
+use super::cases;
 use crate::make;
 
 /// Gives the bytes to every decoder there is.
@@ -150,7 +151,7 @@ fn every_prefix_and_every_flipped_bit_is_judged() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2048))]
+    #![proptest_config(cases(2048))]
 
     #[test]
     fn any_bytes_are_judged(bytes in vec(any::<u8>(), 0..300)) {

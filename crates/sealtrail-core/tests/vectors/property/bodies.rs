@@ -13,6 +13,7 @@ use sealtrail_core::merkle::{Tree, leaf_hash, verify_inclusion};
 use sealtrail_core::name::LeafIndex;
 use sealtrail_core::statement::{BatchClaims, Codec};
 
+use super::cases;
 use crate::{make, naive};
 
 /// AES-256 of one block, without the counter mode under test.
@@ -50,7 +51,7 @@ fn record() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(cases(128))]
 
     /// The words of 2.4, in floating point where the code has integers.
     #[test]

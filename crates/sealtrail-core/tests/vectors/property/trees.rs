@@ -7,6 +7,7 @@ use sealtrail_core::merkle::{
 };
 use sealtrail_core::name::{LeafIndex, TreeSize};
 
+use super::cases;
 use crate::naive::mth;
 
 /// So many leaves, all different.
@@ -70,7 +71,7 @@ fn proofs_beyond_the_tree_are_not_made() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn larger_trees_agree_and_prove(seed: u64, size in 600_u64..5000, a: u64, b: u64) {

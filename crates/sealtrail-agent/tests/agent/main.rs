@@ -1,0 +1,10 @@
+//! A whole agent, over real sockets, against a ledger that signs real checkpoints and can misbehave.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// Nothing outside a test binary reaches into it.
+#![allow(unreachable_pub)]
+
+mod harness;
+mod ledger;
+mod otlp;
+
+mod acknowledge;

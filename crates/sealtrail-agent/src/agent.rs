@@ -311,13 +311,14 @@ async fn live(
     shared: Shared,
 ) {
     let (end, ending) = watch::channel(false);
+    let serving = ending.clone();
     let receivers = [
         tokio::net::TcpListener::from_std(grpc)
-            .map(|l| tokio::spawn(serve(l, Grpc(exporter.clone()), shared.status.clone(), ending.clone()))),
+            .map(|l| tokio::spawn(serve(l, Grpc(exporter.clone()), shared.status.clone(), serving.clone()))),
         tokio::net::TcpListener::from_std(http)
-            .map(|l| tokio::spawn(serve(l, Http(exporter), shared.status.clone(), ending))),
+            .map(|l| tokio::spawn(serve(l, Http(exporter), shared.status.clone(), serving))),
     ];
-    let submitter = tokio::spawn(submitter.run());
+    let submitter = tokio::spawn(submitter.run(ending.clone()));
     lifecycle.run().await;
     let _ = end.send(true);
     if !shared.progress.aborted() {
@@ -326,7 +327,8 @@ async fn live(
             let _ = receiver.await;
         }
     }
-    submitter.abort();
+    // It ends by itself, after the disk has its last receipt.
+    let _ = submitter.await;
     shared.intake.stop();
     let _ = tokio::task::spawn_blocking(move || shared.outbox.send(Append::Stop)).await;
 }

@@ -120,7 +120,7 @@ impl Exporter {
             digest: sha256(&[&payload.bytes]),
             bytes: payload.bytes,
             received_at_ns: self.env.clock.wall_ns(),
-            permit: payload.permit,
+            _permit: payload.permit,
         };
         let acknowledge = self.answering.get();
         let verdict = match self.intake.offer(received) {

@@ -9,6 +9,7 @@ use sealtrail_core::cbor::CborError;
 use sealtrail_core::checkpoint::{Checkpoint, LedgerKey};
 use sealtrail_core::name::{Identity, TrailId};
 use sealtrail_core::receipt::{Receipt, ReceiptError, ReceiptFile};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::api::{BatchResult, BatchesAnswer, Problem, batches_answer, batches_request};
@@ -132,8 +133,17 @@ impl Submitter {
         Self { queue: Some(queue), parts, newest: None, receipt_due: now, expire_due: now, released }
     }
 
-    /// Sends what there is, for ever.
-    pub(crate) async fn run(mut self) {
+    /// Sends what there is until told to end. A call to the ledger that is going on then is given up: what it would have
+    /// settled is sent again by the next process.
+    pub(crate) async fn run(mut self, mut end: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.send_all() => {}
+            _ = end.wait_for(|end| *end) => {}
+        }
+        self.keep_receipt().await;
+    }
+
+    async fn send_all(&mut self) {
         let mut backoff = Backoff::new(self.parts.env.clone());
         let mut watch = self.parts.progress.watch();
         loop {

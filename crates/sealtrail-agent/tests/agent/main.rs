@@ -8,3 +8,12 @@ mod ledger;
 mod otlp;
 
 mod acknowledge;
+mod away;
+mod bombs;
+mod crash;
+mod epochs;
+mod grpc;
+mod hostile;
+mod http;
+mod resend;
+mod stubs;

@@ -40,7 +40,7 @@ fuzz: ## Random and mutated input into every parser; FUZZ_SECONDS=n for longer
 	tests/fuzz.sh $(FUZZ_SECONDS)
 
 golden: ## Writes testdata/vectors anew; review the difference
-	cargo run --locked -p sealtrail-testkit --bin golden -- testdata/vectors
+	cargo run --locked --quiet -p sealtrail-testkit --bin golden -- testdata/vectors
 
 test-interop: venv ## Records from the OpenTelemetry SDK over gRPC and HTTP, compared field by field
 	tests/otel/run.sh $(PYTHON)

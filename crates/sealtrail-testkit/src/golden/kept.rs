@@ -18,8 +18,11 @@ use super::world::{self, data_binding};
 #[derive(Clone, Debug, Default)]
 pub struct Kept(BTreeMap<String, Vec<u8>>);
 
+/// Makes the values of a set, in order.
+type Make = fn() -> Vec<Vec<u8>>;
+
 /// What belongs together, since one key made it: when one is missing, all are made.
-const SETS: [(&[&str], fn() -> Vec<Vec<u8>>); 5] = [
+const SETS: [(&[&str], Make); 5] = [
     (&["es256-open", "es256-batch"], || statements(Algorithm::Es256)),
     (&["es384-open", "es384-batch"], || statements(Algorithm::Es384)),
     (&["software-evidence"], software_evidence),

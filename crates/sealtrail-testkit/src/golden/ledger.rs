@@ -70,11 +70,11 @@ fn fields(verdict: &Verdict) -> Value {
 
 /// The world's directory as a map.
 pub(super) fn directory(world: &World) -> FileMap {
-    let root = std::env::temp_dir().join(format!("sealtrail-golden-ledger-{}", std::process::id()));
-    world.image.write(&root, &ledger_signer());
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    world.image.write(root, &ledger_signer());
     let mut files = BTreeMap::new();
-    collect(&root, &root, &mut files);
-    fs::remove_dir_all(&root).unwrap();
+    collect(root, root, &mut files);
     // The hint is written anew, so that its text depends on nothing but the world.
     let hint = format!(
         "{{\"control\":\"{}\",\"ledger\":\"{}\",\"version\":1,\"vkey\":\"{}\"}}",

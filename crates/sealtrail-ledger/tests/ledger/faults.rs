@@ -95,7 +95,7 @@ async fn work(
     }
     let agent = agent.as_mut()?;
     while sent.len() < 14 {
-        let records = if sent.len() % 3 == 0 { 0 } else { 120 };
+        let records = if sent.len().is_multiple_of(3) { 0 } else { 120 };
         sent.push(agent.batch(records));
     }
     for batch in &sent[acknowledged.batches.len()..] {

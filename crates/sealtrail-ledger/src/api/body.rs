@@ -68,9 +68,7 @@ impl BodyReader {
         let slow = |_| Refusal::new(Class::RequestTimeout, "the body did not arrive in time");
         Ok(Bytes::from_owner(Held { bytes: bytes.map_err(slow)??, _permit: permit }))
     }
-}
 
-impl BodyReader {
     /// Waits for a share of the budget. It is asked for again and again instead of queued for, so that a large request
     /// which has to wait does not keep small ones waiting.
     async fn room(&self, units: u32) -> OwnedSemaphorePermit {

@@ -128,6 +128,42 @@ fn home_of(home: &Home) -> Home {
     }
 }
 
+/// What was cut off does not come back when what stood before it is written again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_tail_stays_cut() {
+    let home = Home::new();
+    let running = home.start().await;
+    let trail = running.add(&home, "payments", "web").await;
+    let mut agent = home.agent(&running, trail, "web", "a").await;
+    running.published().await;
+    let path = format!("trails/{trail}/segments/0000000000.seg");
+    let committed = running.client.get(&format!("/v1/{path}")).await.body.len();
+    let before = home_of(&home);
+    copy(&home.path(), &before.path());
+    let group: Vec<Batch> = (0..2).map(|_| agent.batch(5)).collect();
+    agent.send(&running.client, 0, &group).await;
+    running.abandon().await;
+    // Of a group of two the first did not reach the disk whole, the second did.
+    let mut bytes = std::fs::read(home.path().join(&path)).unwrap();
+    bytes[committed + 20] ^= 1;
+    bytes.resize(1 << 20, 0);
+    std::fs::write(before.path().join(&path), bytes).unwrap();
+    let running = before.start().await;
+    assert_eq!(running.size(trail), 1);
+    agent.send(&running.client, 0, &group[..1]).await;
+    running.published().await;
+    // The machine is switched off again: nothing is given back, nothing closed.
+    let after = home_of(&home);
+    copy(&before.path(), &after.path());
+    running.abandon().await;
+    let running = after.start().await;
+    assert_eq!(running.size(trail), 2, "the second was never acknowledged");
+    agent.send(&running.client, 0, &group).await;
+    assert_eq!(running.size(trail), 3);
+    running.close().await;
+    after.assert_verified(&["dirty-end"]);
+}
+
 /// An index that was not written to its end is cut off, and the segment goes on being written; a whole one ends it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_index_is_cut_off() {

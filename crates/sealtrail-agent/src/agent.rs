@@ -148,7 +148,8 @@ impl Parts {
         let bytes_max = self.settings.config.outbox.bytes_max;
         let progress = Progress::new(recovered.pending_batches, recovered.pending_bytes, bytes_max);
         if recovered.pending_batches > 0 {
-            let text = format!("`{}` batches of an earlier process wait for the ledger", recovered.pending_batches);
+            let text =
+                format!("`{}` batches of an earlier process wait for the ledger", recovered.pending_batches);
             status.notice(Level::Info, text);
         }
         let (threads, shared) = self.start_pipeline(&status, &progress, &recovered)?;

@@ -134,7 +134,10 @@ pub struct OtlpConfig {
 
 impl Default for OtlpConfig {
     fn default() -> Self {
-        Self { grpc: SocketAddr::from(([127, 0, 0, 1], 4317)), http: SocketAddr::from(([127, 0, 0, 1], 4318)) }
+        Self {
+            grpc: SocketAddr::from(([127, 0, 0, 1], 4317)),
+            http: SocketAddr::from(([127, 0, 0, 1], 4318)),
+        }
     }
 }
 
@@ -281,7 +284,11 @@ impl Config {
     /// [`ConfigError`].
     pub fn check(self) -> Result<Settings, ConfigError> {
         let in_range = |key, found, min, max| {
-            if (min..=max).contains(&found) { Ok(()) } else { Err(ConfigError::Range { key, found, min, max }) }
+            if (min..=max).contains(&found) {
+                Ok(())
+            } else {
+                Err(ConfigError::Range { key, found, min, max })
+            }
         };
         in_range("heartbeat_ms", self.heartbeat_ms, 100, DAY_MS)?;
         in_range("age_max_ms", self.age_max_ms, 1_000, DAY_MS)?;

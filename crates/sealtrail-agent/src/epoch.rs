@@ -115,7 +115,8 @@ impl Opener {
             Ok((open, evidence, receipt, opened_monotonic_ns)) => {
                 let encoded = receipt.encode();
                 let mut framed = Vec::new();
-                Item::Open { statement: &open.bytes, evidence: &evidence, receipt: &encoded }.push_to(&mut framed);
+                Item::Open { statement: &open.bytes, evidence: &evidence, receipt: &encoded }
+                    .push_to(&mut framed);
                 let epoch = Box::new(Epoch {
                     id: open.identity,
                     place: self.place.clone(),
@@ -150,7 +151,12 @@ impl Opener {
     }
 
     /// The claims, evidence left open: the binding does not cover it.
-    fn claims(&self, challenge: &Challenge, signer: &dyn Signer, predecessor: Option<Predecessor>) -> OpenClaims {
+    fn claims(
+        &self,
+        challenge: &Challenge,
+        signer: &dyn Signer,
+        predecessor: Option<Predecessor>,
+    ) -> OpenClaims {
         OpenClaims {
             place: self.place.clone(),
             public_key: signer.public_key().clone(),
@@ -167,10 +173,16 @@ impl Opener {
         }
     }
 
-    async fn attest(&self, binding: [u8; 64], challenge: [u8; 64], spki: Vec<u8>) -> Result<Vec<u8>, OpenError> {
+    async fn attest(
+        &self,
+        binding: [u8; 64],
+        challenge: [u8; 64],
+        spki: Vec<u8>,
+    ) -> Result<Vec<u8>, OpenError> {
         let attester = Arc::clone(&self.attester);
         let now_ms = self.env.clock.wall_ns() / 1_000_000;
-        let made = tokio::task::spawn_blocking(move || attester.attest(binding, Some(challenge), &spki, now_ms));
+        let made =
+            tokio::task::spawn_blocking(move || attester.attest(binding, Some(challenge), &spki, now_ms));
         Ok(made.await.map_err(|_| OpenError::AttesterGone)??)
     }
 }
@@ -184,4 +196,3 @@ pub(crate) fn predecessor_by_ledger(challenge: &Challenge) -> Option<Predecessor
         known: Known::Ledger,
     })
 }
-

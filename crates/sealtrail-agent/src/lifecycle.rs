@@ -321,7 +321,8 @@ impl Lifecycle {
             return Ended::Failed;
         }
         let patience = Duration::from_millis(self.opener.settings.config.drain_ms);
-        if timeout(patience, watch.wait_for(|reached| reached.failed || reached.pending == 0)).await.is_err() {
+        if timeout(patience, watch.wait_for(|reached| reached.failed || reached.pending == 0)).await.is_err()
+        {
             let text = "stopped before the ledger had everything; the rest stays in the outbox".to_owned();
             self.status.notice(Level::Warning, text);
         }

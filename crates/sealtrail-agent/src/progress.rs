@@ -147,7 +147,8 @@ impl Progress {
 
     /// Whether the outbox has room for what is not records: an eighth more.
     pub(crate) fn has_reserve(&self) -> bool {
-        !self.disk_full() && self.pending_bytes() < self.0.pending_bytes_max.saturating_add(self.0.pending_bytes_max / 8)
+        !self.disk_full()
+            && self.pending_bytes() < self.0.pending_bytes_max.saturating_add(self.0.pending_bytes_max / 8)
     }
 
     /// The disk is full, or no longer.

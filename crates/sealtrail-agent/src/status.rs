@@ -88,7 +88,11 @@ const COUNTERS: [(Counter, &str, &str); 16] = [
     (Counter::RequestsAccepted, "requests_accepted", "OTLP requests answered with success"),
     (Counter::RequestsDeferred, "requests_deferred", "OTLP requests told to come again"),
     (Counter::RequestsRejected, "requests_rejected", "OTLP requests malformed or too large"),
-    (Counter::ConnectionsRefused, "connections_refused", "Connections turned away because there were too many"),
+    (
+        Counter::ConnectionsRefused,
+        "connections_refused",
+        "Connections turned away because there were too many",
+    ),
     (Counter::ConnectionsIdle, "connections_idle", "Connections ended because nothing came"),
     (Counter::BatchesSealed, "batches_sealed", "Batches sealed, heartbeats included"),
     (Counter::BatchesCommitted, "batches_committed", "Batches with a verified receipt"),
@@ -241,7 +245,9 @@ impl Status {
             epoch: inner.epoch.map(|epoch| hex::encode(epoch.0)),
             troubles: inner.troubles.clone(),
             outbox_pending_bytes: 0,
-            counters: counters.map(|((_, name, _), n)| ((*name).to_owned(), n.load(Ordering::Relaxed))).collect(),
+            counters: counters
+                .map(|((_, name, _), n)| ((*name).to_owned(), n.load(Ordering::Relaxed)))
+                .collect(),
         }
     }
 }

@@ -27,15 +27,15 @@ use std::io;
 use std::path::PathBuf;
 
 pub(crate) use file::{Position, RawItem};
-pub use item::{Held, ItemError};
+pub(crate) use file::{files_dir, numbers};
 pub(crate) use item::{Digests, Item, RECEIPT_BYTES_MAX};
+pub use item::{Held, ItemError};
 pub(crate) use known::{KnownBatch, Origin, RESEND_WINDOW_NS};
 pub(crate) use reader::Reader;
 pub(crate) use recent::{expire, release};
 pub(crate) use recover::{Recovered, batch_name, recover};
 pub(crate) use state::StateDir;
 pub(crate) use writer::{Append, Writer, WriterParts};
-pub(crate) use file::{files_dir, numbers};
 
 /// Why the outbox could not be used.
 #[derive(Debug, thiserror::Error)]

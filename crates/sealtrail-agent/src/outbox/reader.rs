@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::file::{FileReader, Next, Position, RawItem, numbers, files_dir, path};
+use super::file::{FileReader, Next, Position, RawItem, files_dir, numbers, path};
 
 /// A cursor over all files of an outbox.
 #[derive(Debug)]

@@ -82,7 +82,10 @@ fn read_file(state: &Path, number: u64, last: bool, status: &Status, scan: &mut 
                 let cut = length.saturating_sub(file.offset());
                 let what = if last { "an unfinished write" } else { "DAMAGE in the middle of the outbox" };
                 let level = if last { Level::Info } else { Level::Error };
-                status.notice(level, format!("outbox file `{}`: left out `{cut}` bytes of {what}", path.display()));
+                status.notice(
+                    level,
+                    format!("outbox file `{}`: left out `{cut}` bytes of {what}", path.display()),
+                );
                 break;
             }
         }
@@ -145,7 +148,8 @@ impl Scan<'_> {
             (self.found.held.trail_size, self.found.held.trail_root) = (held.trail_size, held.trail_root);
         }
         if held.control_size >= self.found.held.control_size {
-            (self.found.held.control_size, self.found.held.control_root) = (held.control_size, held.control_root);
+            (self.found.held.control_size, self.found.held.control_root) =
+                (held.control_size, held.control_root);
         }
     }
 

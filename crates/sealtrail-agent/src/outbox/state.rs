@@ -29,7 +29,8 @@ impl StateDir {
             std::fs::create_dir_all(dir).map_err(io)?;
         }
         recent::create_dir(path).map_err(io)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(io)?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(io)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| OutboxError::Locked(path.to_owned()))?;
         Ok(Self { path: path.to_owned(), _lock: lock })

@@ -63,7 +63,8 @@ impl Refusal {
         let mut status = serde_json::json!({ "code": self.code as u32, "message": self.message });
         if let (Some(delay), Some(object)) = (self.retry_after, status.as_object_mut()) {
             let retry = format!("{}s", delay.as_secs_f64());
-            object.insert("details".into(), serde_json::json!([{ "@type": RETRY_INFO, "retryDelay": retry }]));
+            object
+                .insert("details".into(), serde_json::json!([{ "@type": RETRY_INFO, "retryDelay": retry }]));
         }
         status.to_string().into_bytes()
     }

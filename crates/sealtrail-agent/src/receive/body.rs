@@ -105,7 +105,8 @@ impl Sink {
     /// Makes room, doubling, and takes it out of the memory there is.
     fn grow(&mut self, length: usize) -> Result<(), ReadError> {
         let capacity = length.max((2 * self.bytes.capacity()).min(self.bytes_max));
-        let pages = capacity.div_ceil(PAGE) - self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let pages =
+            capacity.div_ceil(PAGE) - self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let pages = u32::try_from(pages).map_err(|_| ReadError::Busy)?;
         let more = Arc::clone(&self.memory.0).try_acquire_many_owned(pages).map_err(|_| ReadError::Busy)?;
         match &mut self.permit {

@@ -78,11 +78,7 @@ impl Outcome {
                     Deferred::NotReady | Deferred::OutboxFull => RETRY_AFTER_LONG,
                     Deferred::Busy | Deferred::Late | Deferred::Lost => RETRY_AFTER,
                 };
-                Some(Refusal {
-                    code: Code::Unavailable,
-                    message: why.to_string(),
-                    retry_after: Some(after),
-                })
+                Some(Refusal { code: Code::Unavailable, message: why.to_string(), retry_after: Some(after) })
             }
         }
     }
@@ -174,7 +170,10 @@ impl Exporter {
 
 fn warning(stubs: u64, dropped: u64) -> Option<String> {
     let some = |count: u64, what: &str| (count > 0).then(|| format!("{count} records {what}"));
-    let parts = [some(stubs, "could not be mapped and are sealed as stubs"), some(dropped, "were dropped and counted")];
+    let parts = [
+        some(stubs, "could not be mapped and are sealed as stubs"),
+        some(dropped, "were dropped and counted"),
+    ];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
     (!text.is_empty()).then_some(text)
 }

@@ -46,7 +46,9 @@ impl Grpc {
     pub(crate) async fn answer(self, request: Request<Incoming>) -> Result<Answer, Infallible> {
         let is_grpc = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
             let name = value.as_bytes();
-            name == b"application/grpc" || name.starts_with(b"application/grpc+proto") || name.starts_with(b"application/grpc;")
+            name == b"application/grpc"
+                || name.starts_with(b"application/grpc+proto")
+                || name.starts_with(b"application/grpc;")
         });
         if !is_grpc || request.method() != Method::POST {
             let mut answer = Response::new(Empty::new().boxed());
@@ -73,7 +75,10 @@ impl Grpc {
             Err(deferred) => deferred,
             Ok(()) => match read_message(&mut body, coding, &self.0.memory, deadline).await {
                 Err(Unframed::NoCoding) => {
-                    return refused(&Refusal::final_(Code::Internal, "message is compressed and names no encoding"));
+                    return refused(&Refusal::final_(
+                        Code::Internal,
+                        "message is compressed and names no encoding",
+                    ));
                 }
                 Err(Unframed::Read(error)) => self.0.export(Encoding::Protobuf, Err(error), deadline).await,
                 Ok(payload) => self.0.export(Encoding::Protobuf, Ok(payload), deadline).await,

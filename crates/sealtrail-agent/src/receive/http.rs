@@ -33,7 +33,9 @@ impl Http {
         Ok(match (request.uri().path(), request.method()) {
             ("/v1/logs", &Method::POST) => self.logs(request).await,
             ("/v1/logs", _) => method_not_allowed("POST"),
-            ("/healthz" | "/readyz" | "/metrics", method) if method != Method::GET && method != Method::HEAD => {
+            ("/healthz" | "/readyz" | "/metrics", method)
+                if method != Method::GET && method != Method::HEAD =>
+            {
                 method_not_allowed("GET, HEAD")
             }
             ("/healthz", _) => self.healthz(),
@@ -55,7 +57,8 @@ impl Http {
             let message = format!("content type is neither {PROTOBUF} nor {JSON}");
             return unsupported(Encoding::Json, &message);
         };
-        let coding = parts.headers.get(header::CONTENT_ENCODING).map_or(b"".as_slice(), HeaderValue::as_bytes);
+        let coding =
+            parts.headers.get(header::CONTENT_ENCODING).map_or(b"".as_slice(), HeaderValue::as_bytes);
         let Some(coding) = Coding::from_name(coding) else {
             return unsupported(encoding, "content encoding is none of identity, gzip, zstd");
         };

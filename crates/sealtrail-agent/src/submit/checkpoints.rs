@@ -83,9 +83,15 @@ impl Checkpoints {
         if found < held {
             return Err(HeldError::Smaller { found, held });
         }
-        verify_consistency(held, found, proof, &self.held.trail_root, &checkpoint.root()).map_err(|error| {
-            if held == found { HeldError::Fork(found) } else { HeldError::Inconsistent { held, found, error } }
-        })?;
+        verify_consistency(held, found, proof, &self.held.trail_root, &checkpoint.root()).map_err(
+            |error| {
+                if held == found {
+                    HeldError::Fork(found)
+                } else {
+                    HeldError::Inconsistent { held, found, error }
+                }
+            },
+        )?;
         (self.held.trail_size, self.held.trail_root) = (found, checkpoint.root());
         Ok(())
     }
@@ -101,6 +107,10 @@ impl Checkpoints {
         if found < held {
             return Err(HeldError::Smaller { found, held });
         }
-        if found == held && checkpoint.root() != self.held.trail_root { Err(HeldError::Fork(found)) } else { Ok(()) }
+        if found == held && checkpoint.root() != self.held.trail_root {
+            Err(HeldError::Fork(found))
+        } else {
+            Ok(())
+        }
     }
 }

@@ -85,7 +85,9 @@ enum Trouble {
     Checkpoints,
     #[error(transparent)]
     Held(#[from] HeldError),
-    #[error("ledger asks for batch `{0}` of this epoch, which it gave a receipt for and which is no longer kept")]
+    #[error(
+        "ledger asks for batch `{0}` of this epoch, which it gave a receipt for and which is no longer kept"
+    )]
     Forgotten(u64),
     #[error("outbox cannot be read: {0}")]
     Outbox(String),
@@ -240,11 +242,16 @@ impl Submitter {
         let mut checkpoint: Option<Checkpoint> = None;
         for (batch, result) in batches.iter().zip(answer.results) {
             match result {
-                _ if problem.is_some() => return Err(Trouble::Results { results, batches: receipts.len() + 1 }),
+                _ if problem.is_some() => {
+                    return Err(Trouble::Results { results, batches: receipts.len() + 1 });
+                }
                 BatchResult::Problem(status, text) => problem = Some(Problem::read(status, &text)),
                 BatchResult::Receipt(bytes) => {
                     let (receipt, found) = self.verify_receipt(batch, &bytes)?;
-                    if checkpoint.as_ref().is_some_and(|c| c.size() != found.size() || c.root() != found.root()) {
+                    if checkpoint
+                        .as_ref()
+                        .is_some_and(|c| c.size() != found.size() || c.root() != found.root())
+                    {
                         return Err(Trouble::Checkpoints);
                     }
                     checkpoint = Some(found);
@@ -314,7 +321,8 @@ impl Submitter {
 
     /// The ledger did not take the first batch.
     async fn problem(&mut self, problem: Problem, end: Position) -> Result<(), Trouble> {
-        let Some((epoch, sequence)) = self.queue.as_ref().and_then(|q| q.loaded().front()).map(|b| (b.epoch, b.sequence))
+        let Some((epoch, sequence)) =
+            self.queue.as_ref().and_then(|q| q.loaded().front()).map(|b| (b.epoch, b.sequence))
         else {
             return Ok(());
         };
@@ -349,7 +357,10 @@ impl Submitter {
         let status = &self.parts.status;
         status.count(Counter::BatchesRefused, 1);
         let epoch = hex::encode(batch.epoch.0);
-        status.notice(Level::Error, format!("ledger refused batch `{}` of epoch `{epoch}`: {problem}", batch.sequence));
+        status.notice(
+            Level::Error,
+            format!("ledger refused batch `{}` of epoch `{epoch}`: {problem}", batch.sequence),
+        );
         status.trouble("refused", problem.to_string());
         self.parts.refused.add(batch.epoch, batch.sequence);
         if batch.pending {

@@ -107,7 +107,10 @@ async fn an_answer_comes_within_eight_seconds() {
     agent.shutdown();
     world.assert_no_violations();
     let state = world.ledger.state();
-    assert_eq!((state.bodies(), state.totals().resent), (numbers(0..0).into_iter().chain(["late".to_owned()]).collect(), 1));
+    assert_eq!(
+        (state.bodies(), state.totals().resent),
+        (numbers(0..0).into_iter().chain(["late".to_owned()]).collect(), 1)
+    );
 }
 
 #[tokio::test]

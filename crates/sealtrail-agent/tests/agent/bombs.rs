@@ -40,9 +40,11 @@ async fn bombs_are_too_large_and_take_no_memory() {
         println!("{coding}: {} bytes for 512 MiB", bomb.len());
         for _ in 0..3 {
             let headers = [("content-type", PROTOBUF), ("content-encoding", coding)];
-            let answer = send(agent.http_address(), "POST", "/v1/logs", &headers, bomb.clone()).await.unwrap();
+            let answer =
+                send(agent.http_address(), "POST", "/v1/logs", &headers, bomb.clone()).await.unwrap();
             assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-            let grpc = call(agent.grpc_address(), EXPORT, &[("grpc-encoding", coding)], framed(true, &bomb)).await;
+            let grpc =
+                call(agent.grpc_address(), EXPORT, &[("grpc-encoding", coding)], framed(true, &bomb)).await;
             assert_eq!(grpc.grpc_status(), 8);
             assert!(!grpc.header("grpc-status-details-bin").is_empty());
             landed += 2;
@@ -84,8 +86,11 @@ async fn requests_that_are_not_read_to_their_end_do_not_end_the_agent() {
     let agent = world.start();
     for n in 0..50 {
         let mut stream = std::net::TcpStream::connect(agent.http_address()).unwrap();
-        write!(stream, "POST /v1/logs HTTP/1.1\r\nhost: a\r\ncontent-type: {PROTOBUF}\r\ncontent-length: 100000\r\n\r\n")
-            .unwrap();
+        write!(
+            stream,
+            "POST /v1/logs HTTP/1.1\r\nhost: a\r\ncontent-type: {PROTOBUF}\r\ncontent-length: 100000\r\n\r\n"
+        )
+        .unwrap();
         stream.write_all(&vec![0; n * 100]).unwrap();
     }
     assert_eq!(post(agent.http_address(), one("alive")).await.status, StatusCode::OK);

@@ -83,7 +83,9 @@ fn recovered_batches(state: &Path) -> usize {
     drop(agent);
     notices
         .iter()
-        .find_map(|n| n.text.strip_suffix("` batches of an earlier process wait for the ledger")?.strip_prefix('`'))
+        .find_map(|n| {
+            n.text.strip_suffix("` batches of an earlier process wait for the ledger")?.strip_prefix('`')
+        })
         .map_or(0, |count| count.parse().unwrap())
 }
 
@@ -154,7 +156,11 @@ async fn a_killed_process_loses_nothing_it_acknowledged() {
     world.assert_no_violations();
     let state = world.ledger.state();
     let bodies = state.bodies();
-    println!("6 kills, {} acknowledged, {unanswered} unanswered, {} in the ledger", acknowledged.len(), bodies.len());
+    println!(
+        "6 kills, {} acknowledged, {unanswered} unanswered, {} in the ledger",
+        acknowledged.len(),
+        bodies.len()
+    );
     assert!(acknowledged.iter().all(|event| bodies.contains(event)));
     assert!(bodies.len() <= acknowledged.len() + unanswered);
     assert_eq!(state.epoch_order.len(), 7);
@@ -167,8 +173,7 @@ fn child() {
     let Some(file) = std::env::var_os("SEALTRAIL_TEST_CHILD") else { return };
     let file = PathBuf::from(file);
     let config = sealtrail_agent::Config::from_toml(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    let attester =
-        Software::open(&file.with_extension("key"), Path::new("/proc/self/cmdline")).unwrap();
+    let attester = Software::open(&file.with_extension("key"), Path::new("/proc/self/cmdline")).unwrap();
     let agent = Agent::start(config, Box::new(attester)).unwrap();
     eventually("ready", || agent.status().phase == sealtrail_agent::Phase::Ready);
     let address = file.with_extension("address");

@@ -60,7 +60,8 @@ async fn gzip_and_zstd_are_taken() {
         [("gzip", true, gzip), ("zstd", true, zstd), ("gzip", false, one("i")), ("identity", false, one("j"))]
     {
         let answer =
-            call(agent.grpc_address(), EXPORT, &[("grpc-encoding", coding)], framed(compressed, &message)).await;
+            call(agent.grpc_address(), EXPORT, &[("grpc-encoding", coding)], framed(compressed, &message))
+                .await;
         assert_eq!(answer.grpc_status(), OK, "{coding}");
     }
     agent.shutdown();
@@ -97,7 +98,11 @@ async fn other_methods_encodings_and_types_are_named_as_such() {
     let agent = world.start();
     let to = agent.grpc_address();
     for path in ["/opentelemetry.proto.collector.trace.v1.TraceService/Export", "/v1/logs", "/"] {
-        assert_eq!(call(to, path, &[], framed(false, &one("a"))).await.grpc_status(), UNIMPLEMENTED, "{path}");
+        assert_eq!(
+            call(to, path, &[], framed(false, &one("a"))).await.grpc_status(),
+            UNIMPLEMENTED,
+            "{path}"
+        );
     }
     let answer = call(to, EXPORT, &[("grpc-encoding", "snappy")], framed(true, &one("a"))).await;
     assert_eq!(answer.grpc_status(), UNIMPLEMENTED);
@@ -115,7 +120,10 @@ async fn a_message_over_4_mib_is_exhausted_without_retry() {
     assert!(!has_retry_info(&answer));
     agent.shutdown();
     let stubs = world.ledger.state().stubs();
-    assert_eq!((stubs.len(), &stubs[0]["reason"], &stubs[0]["hash"]), (1, &"too-large".into(), &serde_json::Value::Null));
+    assert_eq!(
+        (stubs.len(), &stubs[0]["reason"], &stubs[0]["hash"]),
+        (1, &"too-large".into(), &serde_json::Value::Null)
+    );
     world.assert_no_violations();
 }
 

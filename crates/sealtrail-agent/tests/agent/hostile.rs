@@ -27,7 +27,10 @@ async fn silent_connections_give_way_to_one_that_speaks() {
     }
     println!("{} silent connections", silent.len());
     assert_eq!(post(agent.http_address(), one("heard")).await.status, StatusCode::OK);
-    assert_eq!(call(agent.grpc_address(), EXPORT, &[], framed(false, &one("heard too"))).await.grpc_status(), 0);
+    assert_eq!(
+        call(agent.grpc_address(), EXPORT, &[], framed(false, &one("heard too"))).await.grpc_status(),
+        0
+    );
     eventually("refused", || agent.status().counter(Counter::ConnectionsRefused) > 0);
     drop(silent);
     agent.shutdown();
@@ -74,7 +77,10 @@ async fn smuggled_and_broken_heads_are_refused() {
         stream.write_all(head.as_bytes()).unwrap();
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer);
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400") || answer.starts_with("HTTP/1.0 505"), "{head:?}: {answer}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400") || answer.starts_with("HTTP/1.0 505"),
+            "{head:?}: {answer}"
+        );
     }
     println!("{} heads", heads.len());
     let long = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(20_000));

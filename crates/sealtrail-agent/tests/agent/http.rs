@@ -163,7 +163,11 @@ async fn other_paths_are_404_and_other_methods_405() {
     }
     for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
         let answer = send(to, method, LOGS, &[], Vec::new()).await.unwrap();
-        assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"), "{method}");
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (StatusCode::METHOD_NOT_ALLOWED, "POST"),
+            "{method}"
+        );
     }
 }
 

@@ -152,10 +152,7 @@ impl State {
     /// The bodies of all record lines that have a string as body.
     pub fn bodies(&self) -> Vec<String> {
         let value = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
-        self.records
-            .iter()
-            .filter_map(|(.., line)| value(line)["body"].as_str().map(str::to_owned))
-            .collect()
+        self.records.iter().filter_map(|(.., line)| value(line)["body"].as_str().map(str::to_owned)).collect()
     }
 
     /// The stubs, as JSON.
@@ -286,7 +283,8 @@ struct Problem(u16, &'static str, String, Option<u64>);
 impl Problem {
     fn json(&self) -> String {
         let Self(status, class, detail, expected) = self;
-        serde_json::json!({ "status": status, "class": class, "detail": detail, "expected": expected }).to_string()
+        serde_json::json!({ "status": status, "class": class, "detail": detail, "expected": expected })
+            .to_string()
     }
 }
 
@@ -382,9 +380,12 @@ fn epoch(shared: &Shared, state: &mut State, body: &[u8]) -> Answered {
     };
     state.challenges.remove(at);
     if let Some(predecessor) = claims.predecessor {
-        let before = state.epochs.get(&predecessor.epoch).ok_or_else(|| refused("predecessor-unknown", ""))?;
+        let before =
+            state.epochs.get(&predecessor.epoch).ok_or_else(|| refused("predecessor-unknown", ""))?;
         let last = before.batches.last_key_value();
-        if last.map(|(sequence, (identity, _))| (Some(*sequence), *identity)).unwrap_or((None, predecessor.epoch))
+        if last
+            .map(|(sequence, (identity, _))| (Some(*sequence), *identity))
+            .unwrap_or((None, predecessor.epoch))
             != (predecessor.sequence, predecessor.identity)
         {
             return Err(refused("predecessor-mismatch", format!("{predecessor:?}")));

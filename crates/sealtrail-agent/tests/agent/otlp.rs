@@ -58,7 +58,8 @@ pub fn request(bodies: impl IntoIterator<Item = String>) -> Vec<u8> {
         ..LogRecord::default()
     });
     let scope = ScopeLogs { log_records: records.collect(), ..ScopeLogs::default() };
-    let resource = Resource { attributes: vec![attribute("service.name", "checkout")], ..Resource::default() };
+    let resource =
+        Resource { attributes: vec![attribute("service.name", "checkout")], ..Resource::default() };
     let logs = ResourceLogs { resource: Some(resource), scope_logs: vec![scope], ..ResourceLogs::default() };
     ExportLogsServiceRequest { resource_logs: vec![logs] }.encode_to_vec()
 }

@@ -10,7 +10,12 @@ use crate::harness::{World, eventually};
 use crate::ledger::Mode;
 use crate::otlp::{Answer, one, post, request};
 
-async fn expect(world: &World, agent: &sealtrail_agent::AgentHandle, body: &[u8], status: StatusCode) -> Answer {
+async fn expect(
+    world: &World,
+    agent: &sealtrail_agent::AgentHandle,
+    body: &[u8],
+    status: StatusCode,
+) -> Answer {
     let answer = post(agent.http_address(), body.to_vec()).await;
     assert_eq!(answer.status, status, "{:?}", world.ledger.state().violations);
     answer

@@ -59,7 +59,11 @@ async fn beyond_128_stubs_in_a_body_only_the_counter_grows() {
     let body: Vec<u8> = (0..200).flat_map(unmappable).chain(one("good")).collect();
     let answer = post(agent.http_address(), body).await;
     let partial = ExportLogsServiceResponse::decode(answer.body.as_slice()).unwrap().partial_success.unwrap();
-    assert!(partial.error_message.ends_with("72 records were dropped and counted"), "{}", partial.error_message);
+    assert!(
+        partial.error_message.ends_with("72 records were dropped and counted"),
+        "{}",
+        partial.error_message
+    );
     agent.shutdown();
     world.assert_no_violations();
     let state = world.ledger.state();
@@ -70,7 +74,8 @@ async fn beyond_128_stubs_in_a_body_only_the_counter_grows() {
 
 #[tokio::test]
 async fn redaction_happens_before_a_line_exists() {
-    let world = World::with("redaction.rules = [{ action = \"mask\", select = [\"attributes.\\\"user.id\\\"\"] }]");
+    let world =
+        World::with("redaction.rules = [{ action = \"mask\", select = [\"attributes.\\\"user.id\\\"\"] }]");
     let agent = world.start();
     post(agent.http_address(), one("card 4111 1111 1111 1111")).await;
     agent.shutdown();

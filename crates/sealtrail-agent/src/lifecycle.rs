@@ -164,7 +164,6 @@ impl Lifecycle {
     /// Serves an epoch until something asks for its end.
     async fn serve(&mut self, serving: Serving) -> Event {
         self.status.enter(Phase::Ready);
-        self.answering.set(self.opener.settings.config.acknowledge);
         self.intake.accept(true);
         let mut watch = self.progress.watch();
         tokio::select! {
@@ -267,6 +266,8 @@ impl Lifecycle {
         if !matches!(sent, Ok(Ok(()))) || synced.await.is_err() {
             return Err(Ended::Failed);
         }
+        // Before the mapper's verdicts on this epoch's requests, which are answered by it.
+        self.answering.set(self.opener.settings.config.acknowledge);
         let epoch = opened.epoch.id;
         self.bases.begin(epoch, base);
         self.status.set_epoch(epoch);

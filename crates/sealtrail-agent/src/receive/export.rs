@@ -122,7 +122,6 @@ impl Exporter {
             received_at_ns: self.env.clock.wall_ns(),
             _permit: payload.permit,
         };
-        let acknowledge = self.answering.get();
         let verdict = match self.intake.offer(received) {
             Ok(verdict) => verdict,
             Err(why) => return Outcome::Deferred(why),
@@ -136,7 +135,9 @@ impl Exporter {
             }
             Ok(Ok(Verdict::Accepted { ordinal, stubs, dropped })) => {
                 let fate = match ordinal {
-                    Some(ordinal) => timeout_at(deadline, self.progress.wait(ordinal, acknowledge)).await,
+                    Some(ordinal) => {
+                        timeout_at(deadline, self.progress.wait(ordinal, self.answering.get())).await
+                    }
                     None => Ok(Fate::Safe),
                 };
                 match fate {

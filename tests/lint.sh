@@ -8,7 +8,11 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 deny_version=0.20.2
 tools=${CARGO_TARGET_DIR:-target}/tools
 
-step() { printf '\n== %s\n' "$*"; "$@"; }
+failed=()
+step() {
+    printf '\n== %s\n' "$*"
+    "$@" || failed+=("$*")
+}
 
 # cargo-deny costs about three minutes of processor time, once.
 cargo_deny() {
@@ -45,9 +49,16 @@ documented() {
 }
 
 step cargo fmt --all --check
-step cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+step cargo fmt --manifest-path examples/rust-client/Cargo.toml --check
+step cargo clippy --locked --workspace --all-targets --quiet --keep-going -- -D warnings
 step documented
+step tests/named.sh
 step cargo_deny check --hide-inclusion-graph licenses bans sources
+step cargo_deny --manifest-path examples/rust-client/Cargo.toml check --hide-inclusion-graph licenses sources
 step advisories
 echo
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'lint: %s\n' "${failed[@]}"
+    exit 1
+fi
 echo "lint: nothing found"

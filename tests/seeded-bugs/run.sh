@@ -16,7 +16,7 @@ field() {
 }
 
 patches() {
-    if [ $# -gt 0 ]; then printf '%s\n' "$@"; else find "$here" -name '*.patch' | sort; fi
+    if [ $# -gt 0 ]; then realpath "$@"; else find "$here" -name '*.patch' | sort; fi
 }
 
 check() {
@@ -67,16 +67,19 @@ judge() {
     git -C "$copy" apply -R "$patch" >/dev/null 2>&1 || git -C "$copy" checkout -q -- .
 }
 
-clean_up() {
-    git -C "$root" worktree remove --force "$copy" 2>/dev/null || true
-    rm -rf "$scratch"
+remove_copy() {
+    git -C "$root" worktree remove --force "$copy" 2>/dev/null || rm -rf "$copy"
+    git -C "$root" worktree prune
 }
 
 run() {
-    scratch=$(mktemp -d)
-    copy=$scratch/tree
-    log=$scratch/log
-    trap clean_up EXIT
+    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target} CARGO_TERM_COLOR=never
+    # Always the same place, so that what was built for it is found again.
+    copy=$CARGO_TARGET_DIR/seeded-bugs/tree
+    log=$CARGO_TARGET_DIR/seeded-bugs/log
+    mkdir -p "$CARGO_TARGET_DIR/seeded-bugs"
+    remove_copy
+    trap remove_copy EXIT
     git -C "$root" worktree add -q --detach "$copy" HEAD
     # What is not committed yet belongs to the tree too.
     git -C "$root" diff --binary HEAD | git -C "$copy" apply --allow-empty
@@ -84,7 +87,6 @@ run() {
         SEALTRAIL_SHARED=$(cd "$root/../shared" && pwd)
         export SEALTRAIL_SHARED
     fi
-    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target} CARGO_TERM_COLOR=never
 
     local list passed=0 failed=0 patch test shows why
     declare -A green

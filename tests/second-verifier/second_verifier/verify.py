@@ -17,8 +17,8 @@ REASONS = (
     "unknown-stream unknown-epoch evidence-missing evidence-malformed untrusted-root evidence-refused binding-mismatch "
     "challenge-mismatch unexpected-code unknown-challenge challenge-reused predecessor-unknown predecessor-mismatch "
     "predecessor-conflict stale-predecessor fork duplicate-entry after-close chain-broken body-missing "
-    "stored-hash-mismatch body-malformed count-mismatch record-root-mismatch line-form totals-mismatch seen-unknown "
-    "seen-backwards control-malformed published-inconsistent published-mismatch sequence-gap root-mismatch "
+    "stored-hash-mismatch body-malformed count-mismatch record-root-mismatch line-form totals-mismatch sequence-gap seen-unknown "
+    "seen-backwards control-malformed published-inconsistent published-mismatch root-mismatch "
     "tile-mismatch trail-truncated receipt-malformed receipt-invalid receipt-unknown-trail older-checkpoint "
     "receipt-inconsistent").split() + WARNINGS
 
@@ -371,9 +371,12 @@ class Verifier:
             return "receipt-invalid"
         if links[0][0] is None:
             return "receipt-unknown-trail"
-        if any(trail.reached < cp.size for trail, cp in links):
-            return "older-checkpoint"
-        return "included" if all(t.tree.root(cp.size) == cp.root for t, cp in links) else "receipt-inconsistent"
+        for trail, cp in links:
+            if trail.reached < cp.size:
+                return "older-checkpoint"
+            if trail.tree.root(cp.size) != cp.root:
+                return "receipt-inconsistent"
+        return "included"
 
     # 6.10
 

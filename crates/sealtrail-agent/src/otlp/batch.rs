@@ -1,27 +1,23 @@
 //! The lines of the open batch.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use sealtrail_core::body::{
-    CONTEXTS_MAX, LINE_BYTES_MAX, PLAIN_BYTES_MAX, RECORDS_MAX, REQUESTS_MAX, STUBS_MAX,
-};
+use sealtrail_core::body::{LINE_BYTES_MAX, PLAIN_BYTES_MAX, RECORDS_MAX, REQUESTS_MAX, STUBS_MAX};
 use sealtrail_core::hash::sha256;
 use sealtrail_core::line::write;
 
-use super::cursor::{Cursor, Encoding, Item, Source};
+use super::contexts::{Contexts, Last};
+use super::cursor::{Cursor, Encoding, Item};
+use super::list::Pair;
 use super::plain::{PlainBody, Tally};
-use super::value::{Mapper, Pair};
+use super::stub::Stub;
+use super::value::Mapper;
 use super::{Reason, json};
 use crate::redact::{RedactionRules, Redactor};
 
 /// Room kept before the records for header and contexts, so that they are put in front without moving the records.
 /// Holds a header of 50 requests and 12 KiB of contexts; with more, the records are moved once.
 const FRONT_BYTES: usize = 16 << 10;
-
-/// Most bytes of received contexts kept to be recognised again: what their lines could take in a body. A context
-/// beyond is written once more where it comes again.
-const KNOWN_BYTES_MAX: usize = PLAIN_BYTES_MAX;
 
 /// When a batch is full, below the bounds of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,49 +48,19 @@ pub enum Progress {
 pub struct BatchLines {
     limits: Limits,
     redactor: Option<Redactor>,
-    contexts: Vec<u8>,
-    context_count: u32,
-    /// Leaves of the contexts received so far, by kind, encoding and received bytes.
-    known: HashMap<Box<[u8]>, Placed>,
-    known_bytes: usize,
+    contexts: Contexts,
     /// Begins with [`FRONT_BYTES`] that are not lines.
     records: Vec<u8>,
     requests: Vec<[u8; 32]>,
     tally: Tally,
     full: bool,
-    scratch: Scratch,
-}
-
-/// Working memory that keeps its room.
-#[derive(Debug, Default)]
-struct Scratch {
-    key: Vec<u8>,
+    /// A JSON record as the protobuf message it stands for.
     message: Vec<u8>,
-    schema_url: Vec<u8>,
-}
-
-/// Where a context stands, and why its records become stubs if it could not be mapped.
-#[derive(Debug, Clone, Copy)]
-struct Placed {
-    leaf: u32,
-    failed: Option<Reason>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Resource,
-    Scope,
-}
-
-/// The contexts of the record before, by their number in the request.
-#[derive(Debug, Default)]
-struct Last {
-    resource: Option<(u64, Placed)>,
-    scope: Option<(u64, Placed)>,
 }
 
 /// The batch cannot take one more.
-struct Full;
+#[derive(Debug)]
+pub(super) struct Full;
 
 impl BatchLines {
     /// An empty batch. Without rules, or with rules that are switched off, nothing is redacted.
@@ -103,15 +69,12 @@ impl BatchLines {
         Self {
             limits,
             redactor: rules.filter(|rules| rules.is_enabled()).map(Redactor::new),
-            contexts: Vec::new(),
-            context_count: 0,
-            known: HashMap::new(),
-            known_bytes: 0,
+            contexts: Contexts::default(),
             records: vec![0; FRONT_BYTES],
             requests: Vec::new(),
             tally: Tally::default(),
             full: false,
-            scratch: Scratch::default(),
+            message: Vec::new(),
         }
     }
 
@@ -130,7 +93,8 @@ impl BatchLines {
     /// Bytes of the plain body so far, its header line included.
     #[must_use]
     pub fn plain_bytes(&self) -> usize {
-        write::header_bytes(self.requests.len()) + self.contexts.len() + self.records.len() - FRONT_BYTES
+        write::header_bytes(self.requests.len()) + self.contexts.lines().len() + self.records.len()
+            - FRONT_BYTES
     }
 
     /// Takes records from the cursor until the request or the batch is at its end. `now_ns` is the agent's clock, for
@@ -164,7 +128,7 @@ impl BatchLines {
         reason: Reason,
         now_ns: u64,
     ) -> Progress {
-        match self.stub(None, hash, length, reason, now_ns) {
+        match self.stub(None, &Stub { hash, length, reason, now_ns }) {
             Ok(()) => Progress::Done,
             Err(Full) => Progress::Full,
         }
@@ -175,16 +139,16 @@ impl BatchLines {
         let mut buffer = std::mem::replace(&mut self.records, vec![0; FRONT_BYTES]);
         let mut start = buffer.len();
         if self.tally.sealed > 0 {
-            let length = self.contexts.len() + buffer.len() - FRONT_BYTES;
+            let length = self.contexts.lines().len() + buffer.len() - FRONT_BYTES;
             let mut front =
-                Vec::with_capacity(write::header_bytes(self.requests.len()) + self.contexts.len());
+                Vec::with_capacity(write::header_bytes(self.requests.len()) + self.contexts.lines().len());
             write::header(&mut front, length as u64, &self.requests, seed);
             front.push(b'\n');
-            front.extend_from_slice(&self.contexts);
+            front.extend_from_slice(self.contexts.lines());
             start = FRONT_BYTES.saturating_sub(front.len());
             buffer.splice(start..FRONT_BYTES, front);
         }
-        let body = PlainBody { buffer, start, contexts: self.context_count, tally: self.tally };
+        let body = PlainBody { buffer, start, contexts: self.contexts.count(), tally: self.tally };
         self.reset();
         body
     }
@@ -200,9 +164,6 @@ impl BatchLines {
 
     fn reset(&mut self) {
         self.contexts.clear();
-        self.context_count = 0;
-        self.known.clear();
-        self.known_bytes = 0;
         self.requests.clear();
         self.tally = Tally::default();
         self.full = false;
@@ -217,13 +178,12 @@ impl BatchLines {
         now_ns: u64,
     ) -> Result<(), Full> {
         self.has_room()?;
-        let before = (self.contexts.len(), self.context_count);
+        let before = self.contexts.mark();
         let taken = self.place_and_write(item, pairs, last, now_ns);
         if taken.is_err() {
-            // Contexts written for a record that did not fit. `known` may name them still: a full batch asks no more.
             self.full = true;
-            self.contexts.truncate(before.0);
-            self.context_count = before.1;
+            // Contexts written for a record that did not fit.
+            self.contexts.back_to(before);
         }
         taken
     }
@@ -235,20 +195,11 @@ impl BatchLines {
         last: &mut Last,
         now_ns: u64,
     ) -> Result<(), Full> {
-        let resource = match last.resource {
-            Some((ordinal, placed)) if ordinal == item.resource.ordinal => placed,
-            _ => self.place(Kind::Resource, item.encoding, &item.resource)?,
-        };
-        let scope = match last.scope {
-            Some((ordinal, placed)) if ordinal == item.scope.ordinal => placed,
-            _ => self.place(Kind::Scope, item.encoding, &item.scope)?,
-        };
-        last.resource = Some((item.resource.ordinal, resource));
-        last.scope = Some((item.scope.ordinal, scope));
+        let leaves = self.contexts.of_record(item, last, &mut self.redactor)?;
         let start = self.records.len();
-        let mapped = match resource.failed.or(scope.failed) {
+        let mapped = match leaves.failed {
             Some(reason) => Err(reason),
-            None => self.map(item, pairs, resource.leaf, scope.leaf),
+            None => self.map(item, pairs, leaves.resource, leaves.scope),
         };
         match mapped {
             Ok(redacted) => {
@@ -256,13 +207,12 @@ impl BatchLines {
             }
             Err(reason) => {
                 self.records.truncate(start);
-                if self.tally.stubbed >= STUBS_MAX.into() {
-                    self.tally.dropped += 1;
+                if self.drops_stub() {
                     return Ok(());
                 }
-                let hash = sha256(&[item.record]);
-                let leaves = Some((resource.leaf, scope.leaf));
-                self.stub(leaves, Some(hash), item.record.len() as u64, reason, now_ns)
+                let hash = Some(sha256(&[item.record]));
+                let stub = Stub { hash, length: item.record.len() as u64, reason, now_ns };
+                self.stub(Some((leaves.resource, leaves.scope)), &stub)
             }
         }
     }
@@ -276,107 +226,30 @@ impl BatchLines {
         scope: u32,
     ) -> Result<bool, Reason> {
         if item.encoding == Encoding::Json {
-            self.scratch.message.clear();
-            json::log_record(item.record, &mut self.scratch.message)?;
+            self.message.clear();
+            json::log_record(item.record, &mut self.message)?;
             let (out, redactor) = (&mut self.records, &mut self.redactor);
-            return map_record(out, &mut Vec::new(), redactor, &self.scratch.message, resource, scope);
+            return map_record(out, &mut Vec::new(), redactor, &self.message, resource, scope);
         }
         map_record(&mut self.records, pairs, &mut self.redactor, item.record, resource, scope)
     }
 
-    /// The leaf of a context: one that the batch has, or a new one.
-    fn place(&mut self, kind: Kind, encoding: Encoding, source: &Source<'_>) -> Result<Placed, Full> {
-        if source.malformed {
-            return self.place_failed(kind, Reason::Malformed);
-        }
-        self.scratch.key.clear();
-        self.scratch.key.extend_from_slice(&[kind as u8, encoding as u8]);
-        self.scratch.key.extend_from_slice(&(source.schema_url.len() as u64).to_le_bytes());
-        self.scratch.key.extend_from_slice(source.schema_url);
-        self.scratch.key.extend_from_slice(source.message);
-        if let Some(placed) = self.known.get(self.scratch.key.as_slice()) {
-            return Ok(*placed);
-        }
-        let start = self.contexts.len();
-        let placed = match self.map_context(kind, encoding, source) {
-            Ok(()) => self.commit_context(),
-            Err(reason) => {
-                self.contexts.truncate(start);
-                self.place_failed(kind, reason)
-            }
-        }?;
-        if self.known_bytes + self.scratch.key.len() <= KNOWN_BYTES_MAX {
-            self.known_bytes += self.scratch.key.len();
-            self.known.insert(self.scratch.key.as_slice().into(), placed);
-        }
-        Ok(placed)
-    }
-
-    /// The leaf of the empty context, for records under one that could not be mapped.
-    fn place_failed(&mut self, kind: Kind, reason: Reason) -> Result<Placed, Full> {
-        let key = [kind as u8];
-        let placed = match self.known.get(key.as_slice()) {
-            Some(placed) => *placed,
-            None => {
-                let line: &[u8] =
-                    if kind == Kind::Resource { b"{\"resource\":{}}" } else { b"{\"scope\":{}}" };
-                self.contexts.extend_from_slice(line);
-                let placed = self.commit_context()?;
-                self.known.insert(key.into(), placed);
-                placed
-            }
-        };
-        Ok(Placed { failed: Some(reason), ..placed })
-    }
-
-    fn map_context(&mut self, kind: Kind, encoding: Encoding, source: &Source<'_>) -> Result<(), Reason> {
-        let Scratch { message, schema_url, .. } = &mut self.scratch;
-        let (mut from, mut url) = (source.message, source.schema_url);
-        if encoding == Encoding::Json {
-            message.clear();
-            schema_url.clear();
-            match kind {
-                Kind::Resource => json::resource(from, message)?,
-                Kind::Scope => json::scope(from, message)?,
-            }
-            json::schema_url(url, schema_url)?;
-            (from, url) = (message, schema_url);
-        }
-        let end = self.contexts.len() + LINE_BYTES_MAX;
-        let redactor = self.redactor.as_mut().and_then(|redactor| redactor.begin(from));
-        let mut mapper = Mapper { out: &mut self.contexts, end, pairs: &mut Vec::new(), redactor };
-        match kind {
-            Kind::Resource => mapper.resource(from, url),
-            Kind::Scope => mapper.scope(from, url),
-        }
-    }
-
-    fn commit_context(&mut self) -> Result<Placed, Full> {
-        if self.context_count == CONTEXTS_MAX {
-            return Err(Full);
-        }
-        self.contexts.push(b'\n');
-        self.context_count += 1;
-        Ok(Placed { leaf: self.context_count, failed: None })
-    }
-
     /// Appends a stub line, or counts it where the body holds as many as it may.
-    fn stub(
-        &mut self,
-        leaves: Option<(u32, u32)>,
-        hash: Option<[u8; 32]>,
-        length: u64,
-        reason: Reason,
-        now_ns: u64,
-    ) -> Result<(), Full> {
-        if self.tally.stubbed >= STUBS_MAX.into() {
-            self.tally.dropped += 1;
+    fn stub(&mut self, leaves: Option<(u32, u32)>, stub: &Stub) -> Result<(), Full> {
+        if self.drops_stub() {
             return Ok(());
         }
         self.has_room()?;
         let start = self.records.len();
-        stub_line(&mut self.records, leaves, hash, length, reason, now_ns);
+        stub.write(&mut self.records, leaves);
         self.commit(start, Tally { sealed: 1, stubbed: 1, ..Tally::default() })
+    }
+
+    /// Whether the body holds as many stubs as it may; then one more is counted as dropped.
+    fn drops_stub(&mut self) -> bool {
+        let drops = self.tally.stubbed >= STUBS_MAX.into();
+        self.tally.dropped += u64::from(drops);
+        drops
     }
 
     fn has_room(&self) -> Result<(), Full> {
@@ -426,39 +299,4 @@ fn map_record<'a>(
     let mut mapper = Mapper { out, end, pairs, redactor };
     mapper.record(message, resource, scope)?;
     Ok(mapper.redactor.is_some_and(|redactor| redactor.touched() > 0))
-}
-
-/// Appends a stub line, without its newline (`docs/spec/01-lines.md` section 1.4).
-fn stub_line(
-    out: &mut Vec<u8>,
-    leaves: Option<(u32, u32)>,
-    hash: Option<[u8; 32]>,
-    length: u64,
-    reason: Reason,
-    now_ns: u64,
-) {
-    out.extend_from_slice(b"{\"observedTimeUnixNano\":\"");
-    // The form has no time 0.
-    write::digits(out, now_ns.max(1));
-    out.push(b'"');
-    if let Some((resource, scope)) = leaves {
-        out.extend_from_slice(b",\"resource\":");
-        write::digits(out, resource);
-        out.extend_from_slice(b",\"scope\":");
-        write::digits(out, scope);
-    }
-    out.extend_from_slice(b",\"stub\":{\"hash\":");
-    match hash {
-        Some(hash) => {
-            out.push(b'"');
-            write::hex(out, &hash);
-            out.push(b'"');
-        }
-        None => out.extend_from_slice(b"null"),
-    }
-    out.extend_from_slice(b",\"length\":");
-    write::digits(out, length.min(sealtrail_core::line::INTEGER_MAX));
-    out.extend_from_slice(b",\"reason\":\"");
-    out.extend_from_slice(reason.as_str().as_bytes());
-    out.extend_from_slice(b"\"}}");
 }

@@ -22,6 +22,7 @@ pub struct Request<'a> {
     encoding: Encoding,
     bytes: &'a [u8],
     records: u64,
+    malformed: bool,
 }
 
 impl<'a> Request<'a> {
@@ -31,11 +32,15 @@ impl<'a> Request<'a> {
     /// [`Unparseable`]: the walk to some record fails, or the JSON is not JSON. What is wrong inside a record, a
     /// resource or a scope shows later, as stubs.
     pub fn parse(encoding: Encoding, bytes: &'a [u8]) -> Result<Self, Unparseable> {
-        let records = match encoding {
-            Encoding::Protobuf => protobuf::validate(bytes),
-            Encoding::Json => json::validate(bytes),
+        let unparseable = |_: Reason| Unparseable;
+        let (records, malformed) = match encoding {
+            Encoding::Protobuf => (protobuf::validate(bytes).map_err(unparseable)?, false),
+            Encoding::Json => {
+                let frame = json::validate(bytes).map_err(unparseable)?;
+                (frame.records, frame.malformed)
+            }
         };
-        Ok(Self { encoding, bytes, records: records.map_err(|_: Reason| Unparseable)? })
+        Ok(Self { encoding, bytes, records, malformed })
     }
 
     /// How many records it holds.
@@ -50,10 +55,13 @@ impl<'a> Request<'a> {
         let nothing = Source { ordinal: 0, message: &[], schema_url: &[], malformed: false };
         let mut cursor = Cursor {
             encoding: self.encoding,
-            resource_logs: Elements::new(self.encoding, self.bytes, Level::ResourceLogs),
-            scope_logs: Elements::new(self.encoding, &[], Level::ScopeLogs),
-            records: Elements::new(self.encoding, &[], Level::LogRecords),
-            frame_malformed: self.encoding == Encoding::Json && json::repeats_resource_logs(self.bytes),
+            resource_logs: match self.encoding {
+                Encoding::Protobuf => Elements::Protobuf(protobuf::Elements::of_request(self.bytes)),
+                Encoding::Json => Elements::Json(json::Elements::of_request(self.bytes)),
+            },
+            scope_logs: None,
+            records: None,
+            malformed: self.malformed,
             resource: nothing,
             scope: nothing,
             ordinal: 0,
@@ -62,14 +70,6 @@ impl<'a> Request<'a> {
         cursor.advance();
         cursor
     }
-}
-
-/// The three repeated fields of the frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
-    ResourceLogs,
-    ScopeLogs,
-    LogRecords,
 }
 
 /// The received bytes that a context line is made from.
@@ -100,9 +100,9 @@ pub(super) struct Item<'a> {
 pub struct Cursor<'a> {
     encoding: Encoding,
     resource_logs: Elements<'a>,
-    scope_logs: Elements<'a>,
-    records: Elements<'a>,
-    frame_malformed: bool,
+    scope_logs: Option<Elements<'a>>,
+    records: Option<Elements<'a>>,
+    malformed: bool,
     resource: Source<'a>,
     scope: Source<'a>,
     ordinal: u64,
@@ -128,27 +128,22 @@ impl<'a> Cursor<'a> {
 
     fn find(&mut self) -> Option<Item<'a>> {
         loop {
-            if let Some(record) = self.records.next() {
+            if let Some(record) = self.records.as_mut().and_then(Elements::record) {
                 let (resource, scope) = (self.resource, self.scope);
                 return Some(Item { encoding: self.encoding, record, resource, scope });
             }
-            if let Some(scope_logs) = self.scope_logs.next() {
-                self.scope = self.source(scope_logs, Level::ScopeLogs);
-                self.records = Elements::new(self.encoding, scope_logs, Level::LogRecords);
+            self.ordinal += 1;
+            if let Some((scope, records)) = self.scope_logs.as_mut().and_then(|logs| logs.logs(self.ordinal))
+            {
+                self.scope = scope;
+                self.records = Some(records);
                 continue;
             }
-            let resource_logs = self.resource_logs.next()?;
-            self.resource = self.source(resource_logs, Level::ResourceLogs);
-            self.resource.malformed |= self.frame_malformed;
-            self.scope_logs = Elements::new(self.encoding, resource_logs, Level::ScopeLogs);
-        }
-    }
-
-    fn source(&mut self, logs: &'a [u8], level: Level) -> Source<'a> {
-        self.ordinal += 1;
-        match self.encoding {
-            Encoding::Protobuf => protobuf::source(logs, self.ordinal),
-            Encoding::Json => json::source(logs, self.ordinal, level),
+            let (resource, scope_logs) = self.resource_logs.logs(self.ordinal)?;
+            self.resource = resource;
+            self.resource.malformed |= self.malformed;
+            self.scope_logs = Some(scope_logs);
+            self.records = None;
         }
     }
 }
@@ -161,17 +156,19 @@ enum Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    fn new(encoding: Encoding, message: &'a [u8], level: Level) -> Self {
-        match encoding {
-            Encoding::Protobuf => Self::Protobuf(protobuf::Elements::new(message, level)),
-            Encoding::Json => Self::Json(json::Elements::new(message, level)),
+    fn record(&mut self) -> Option<&'a [u8]> {
+        match self {
+            Self::Protobuf(elements) => elements.record(),
+            Self::Json(elements) => elements.record(),
         }
     }
 
-    fn next(&mut self) -> Option<&'a [u8]> {
+    fn logs(&mut self, ordinal: u64) -> Option<(Source<'a>, Self)> {
         match self {
-            Self::Protobuf(elements) => elements.next(),
-            Self::Json(elements) => elements.next(),
+            Self::Protobuf(elements) => {
+                elements.logs(ordinal).map(|(source, inner)| (source, Self::Protobuf(inner)))
+            }
+            Self::Json(elements) => elements.logs(ordinal).map(|(source, inner)| (source, Self::Json(inner))),
         }
     }
 }

@@ -22,13 +22,16 @@
 
 mod batch;
 mod context;
+mod contexts;
 mod cursor;
 mod json;
+mod list;
 mod plain;
 mod protobuf;
 mod reason;
 mod record;
 mod schema;
+mod stub;
 mod value;
 mod wire;
 

@@ -2,7 +2,7 @@
 //! LogRecord, which are not looked into here.
 
 use super::Reason;
-use super::cursor::{Level, Source};
+use super::cursor::Source;
 use super::schema::frame::{CONTEXT, INNER, LOGS_FIELDS, REQUEST_FIELDS, RESOURCE_LOGS, SCHEMA_URL};
 use super::wire::Wire;
 
@@ -46,12 +46,12 @@ pub(super) struct Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    pub(super) fn new(message: &'a [u8], level: Level) -> Self {
-        let wanted = if level == Level::ResourceLogs { RESOURCE_LOGS } else { INNER };
-        Self { wire: Wire::new(message), wanted }
+    pub(super) fn of_request(request: &'a [u8]) -> Self {
+        Self { wire: Wire::new(request), wanted: RESOURCE_LOGS }
     }
 
-    pub(super) fn next(&mut self) -> Option<&'a [u8]> {
+    /// The bytes of the next record.
+    pub(super) fn record(&mut self) -> Option<&'a [u8]> {
         loop {
             let key = self.wire.key().ok()??;
             if key == self.wanted {
@@ -60,10 +60,16 @@ impl<'a> Elements<'a> {
             self.wire.unknown(key, 0).ok()?;
         }
     }
+
+    /// The context of the next ResourceLogs or ScopeLogs, and the elements inside.
+    pub(super) fn logs(&mut self, ordinal: u64) -> Option<(Source<'a>, Self)> {
+        let logs = self.record()?;
+        Some((source(logs, ordinal), Self { wire: Wire::new(logs), wanted: INNER }))
+    }
 }
 
 /// The context of a ResourceLogs or ScopeLogs: its resource or scope and its schema URL.
-pub(super) fn source(logs: &[u8], ordinal: u64) -> Source<'_> {
+fn source(logs: &[u8], ordinal: u64) -> Source<'_> {
     let mut source = Source { ordinal, message: &[], schema_url: &[], malformed: false };
     let mut seen = false;
     let mut wire = Wire::new(logs);

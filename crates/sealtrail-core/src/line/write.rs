@@ -123,10 +123,19 @@ pub const fn header_bytes(requests: usize) -> usize {
 /// Whether the bytes are ASCII that a JSON string holds as it is.
 #[must_use]
 pub fn is_plain(bytes: &[u8]) -> bool {
-    let (chunks, rest) = bytes.as_chunks::<16>();
-    // Without an early exit inside a chunk the compiler turns this into vector compares.
-    chunks.iter().all(|chunk| !chunk.iter().fold(false, |special, byte| special | is_special(*byte)))
-        && !rest.iter().any(|byte| is_special(*byte))
+    let (words, rest) = bytes.as_chunks::<8>();
+    let special = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        escapes(word) | (word & HIGH)
+    };
+    if words.iter().any(|word| special(word) != 0) {
+        return false;
+    }
+    // The last eight bytes again, where there are as many, for what is left.
+    match bytes.last_chunk::<8>() {
+        Some(last) => special(last) == 0,
+        None => !rest.iter().any(|byte| is_special(*byte)),
+    }
 }
 
 /// A byte that is not plain: a control, `"`, `\`, or part of a character beyond ASCII.
@@ -163,18 +172,27 @@ fn split_at_escape(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
     Some((run, *byte, after))
 }
 
-/// The place of the first byte that needs an escape, eight bytes at a time.
-fn first_escape(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    // The high bit of the first byte below `n` is set; bytes behind it may be set without cause.
-    let below = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word & HIGH;
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Not zero where one of the eight bytes needs an escape: then the lowest bit set is the high bit of the first of them.
+const fn escapes(word: u64) -> u64 {
+    let quote = below(word ^ (ONES * b'"' as u64), 1);
+    let backslash = below(word ^ (ONES * b'\\' as u64), 1);
+    below(word, 0x20) | quote | backslash
+}
+
+/// The high bit of the first byte below `n` is set; of bytes behind that one it may be set without cause.
+const fn below(word: u64, n: u64) -> u64 {
+    word.wrapping_sub(ONES * n) & !word & HIGH
+}
+
+/// The place of the first byte that needs an escape in a JSON string: a control, `"` or `\`.
+#[must_use]
+pub fn first_escape(bytes: &[u8]) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, chunk) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
-        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-        let found = below(word, 0x20) | quote | backslash;
+        let found = escapes(u64::from_le_bytes(*chunk));
         if found != 0 {
             return Some(index * 8 + (found.trailing_zeros() / 8) as usize);
         }

@@ -9,5 +9,5 @@
 
 mod make;
 mod naive;
-mod properties;
+mod property;
 mod suites;

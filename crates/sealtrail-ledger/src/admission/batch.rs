@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use sealtrail_core::body::{BodyError, Decompressor, check_stored, open};
-use sealtrail_core::key::PublicKey;
 use sealtrail_core::statement::{BatchClaims, Claims};
 
 use crate::refusal::{Class, Refusal};
@@ -39,8 +38,8 @@ impl Admission {
             let detail = format!("epoch `{}` is not in this trail", claims.epoch);
             return Err(Refusal::new(Class::UnknownEpoch, detail));
         };
-        let key = PublicKey::from_spki(&epoch.spki).map_err(|e| Refusal::new(Class::ForeignKey, e))?;
-        let verified = verify(unverified, &key)?;
+        let key = epoch.key().map_err(|error| Refusal::new(Class::ForeignKey, error))?;
+        let verified = verify(unverified, key)?;
         let identity = verified.identity();
         let Claims::Batch(claims) = verified.claims() else {
             return Err(Refusal::new(Class::MalformedRequest, "an open was sent where batches are taken"));

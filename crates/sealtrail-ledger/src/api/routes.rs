@@ -78,3 +78,47 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         }))
         .with_state(app)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_description_has_every_route_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let described: BTreeSet<String> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, methods)| {
+                methods
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .map(move |method| format!("{} {path}", method.to_uppercase()))
+            })
+            .collect();
+        let routed: BTreeSet<String> = route_list()
+            .iter()
+            .map(|route| format!("{} {}", route.method, route.path.replace("{*", "{")))
+            .collect();
+        assert_eq!(described, routed);
+    }
+
+    #[test]
+    fn every_status_is_one_of_its_path() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut statuses = BTreeSet::new();
+        for methods in document["paths"].as_object().unwrap().values() {
+            for operation in methods.as_object().unwrap().values() {
+                statuses.extend(operation["responses"].as_object().unwrap().keys().cloned());
+            }
+        }
+        // 404 for a path and 405 for a method that are not described can have no place in the description.
+        for class in Class::ALL.iter().filter(|class| **class != Class::MethodNotAllowed) {
+            assert!(statuses.contains(&class.status().to_string()), "{}", class.as_str());
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sealtrail_attest::ReferenceValue;
 use sealtrail_core::hash::Hash;
+use sealtrail_core::line::write;
 use sealtrail_core::name::{Identity, Name, TrailId};
 use serde_json::Value;
 
@@ -79,25 +80,28 @@ impl Record {
         }
     }
 
-    /// The record line, without its newline; `resource` and `scope` are the leaves of its context lines.
-    pub(super) fn line(&self, observed_ns: u64, resource: u32, scope: u32) -> String {
+    /// Appends the record line, without its newline; `resource` and `scope` are the leaves of its context lines.
+    pub(super) fn write(&self, line: &mut Vec<u8>, observed_ns: u64, resource: u32, scope: u32) {
+        line.push(b'{');
         let attributes = self.attributes();
-        let mut line = String::from("{");
         if !attributes.is_empty() {
-            line.push_str("\"attributes\":{");
+            line.extend_from_slice(b"\"attributes\":{");
             for (number, (name, value)) in attributes.iter().enumerate() {
-                line.push_str(if number == 0 { "\"" } else { ",\"" });
-                line.push_str(name);
-                line.push_str("\":");
-                value.write(&mut line);
+                comma(line, number);
+                write::name(line, name);
+                value.write(line);
             }
-            line.push_str("},");
+            line.extend_from_slice(b"},");
         }
-        let event = self.event_name();
-        line.push_str(&format!(
-            "\"eventName\":\"{event}\",\"observedTimeUnixNano\":\"{observed_ns}\",\"resource\":{resource},\"scope\":{scope}}}"
-        ));
-        line
+        line.extend_from_slice(b"\"eventName\":");
+        write::string(line, self.event_name());
+        line.extend_from_slice(b",\"observedTimeUnixNano\":\"");
+        write::digits(line, observed_ns);
+        line.extend_from_slice(b"\",\"resource\":");
+        write::digits(line, resource);
+        line.extend_from_slice(b",\"scope\":");
+        write::digits(line, scope);
+        line.push(b'}');
     }
 
     /// Reads the records that state is folded from; `None` for all others.
@@ -143,75 +147,93 @@ fn trail_id(attributes: &Value) -> Option<TrailId> {
 }
 
 impl Attribute {
-    fn write(&self, line: &mut String) {
+    fn write(&self, line: &mut Vec<u8>) {
         match self {
-            Self::Text(text) => write_json(line, &Value::String(text.clone())),
-            Self::Int(value) => line.push_str(&value.to_string()),
+            Self::Text(text) => write::string(line, text),
+            Self::Int(value) => write::digits(line, *value),
             Self::Json(value) => write_json(line, value),
         }
     }
 }
 
-/// Writes a value in the form of RFC 8785: names sorted here, strings as `serde_json` escapes them, which is the same.
-fn write_json(line: &mut String, value: &Value) {
+fn comma(line: &mut Vec<u8>, number: usize) {
+    if number > 0 {
+        line.push(b',');
+    }
+}
+
+/// Writes strings, booleans, lists and maps of them, which is all that a reference value is made of. Their names are
+/// ASCII, where the order of bytes is that of UTF-16 code units.
+fn write_json(line: &mut Vec<u8>, value: &Value) {
     match value {
+        Value::String(text) => write::string(line, text),
         Value::Array(items) => {
-            line.push('[');
+            line.push(b'[');
             for (number, item) in items.iter().enumerate() {
-                if number > 0 {
-                    line.push(',');
-                }
+                comma(line, number);
                 write_json(line, item);
             }
-            line.push(']');
+            line.push(b']');
         }
         Value::Object(members) => {
             let sorted: BTreeMap<_, _> = members.iter().collect();
-            line.push('{');
+            line.push(b'{');
             for (number, (name, member)) in sorted.into_iter().enumerate() {
-                if number > 0 {
-                    line.push(',');
-                }
-                write_json(line, &Value::String(name.clone()));
-                line.push(':');
+                comma(line, number);
+                write::name(line, name);
                 write_json(line, member);
             }
-            line.push('}');
+            line.push(b'}');
         }
-        plain => line.push_str(&plain.to_string()),
+        Value::Bool(_) | Value::Null | Value::Number(_) => {
+            line.extend_from_slice(value.to_string().as_bytes());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sealtrail_core::line::check;
+
     use super::*;
 
+    /// The line, after the checker has taken it.
+    fn line(record: &Record) -> String {
+        let contexts =
+            [check::context(br#"{"resource":{}}"#).unwrap(), check::context(br#"{"scope":{}}"#).unwrap()];
+        let mut line = Vec::new();
+        record.write(&mut line, 5, 1, 2);
+        check::record(&line, &contexts).unwrap();
+        String::from_utf8(line).unwrap()
+    }
+
     #[test]
-    fn lines_are_canonical_and_read_back() {
+    fn every_record_is_a_line() {
         let trail = TrailId([0xab; 16]);
         let name = |text| Name::new(text).unwrap();
         let accept = ReferenceValue::software([1; 32], vec![[2; 32]])
             .with_streams(vec!["web-*".into(), "a\"\\\u{1}é".into()]);
-        let record = Record::StreamAdded { stream: name("payments"), trail, accept: vec![accept] };
-        let line = record.line(5, 1, 2);
-        assert_eq!(
-            line,
-            format!(
-                "{{\"attributes\":{{\"accept\":[{{\"kind\":\"software\",\"measurements\":[\"{}\"],\"root\":\"{}\",\
-                 \"streams\":[\"web-*\",\"a\\\"\\\\\\u0001é\"]}}],\"stream.name\":\"payments\",\"trail.id\":\"{trail}\"}},\
-                 \"eventName\":\"sealtrail.stream.added\",\"observedTimeUnixNano\":\"5\",\"resource\":1,\"scope\":2}}",
-                "02".repeat(32),
-                "01".repeat(32),
-            )
+        let added = Record::StreamAdded { stream: name("payments"), trail, accept: vec![accept] };
+        let expected = format!(
+            "{{\"attributes\":{{\"accept\":[{{\"kind\":\"software\",\"measurements\":[\"{}\"],\"root\":\"{}\",\
+             \"streams\":[\"web-*\",\"a\\\"\\\\\\u0001é\"]}}],\"stream.name\":\"payments\",\"trail.id\":\"{trail}\"}},\
+             \"eventName\":\"sealtrail.stream.added\",\"observedTimeUnixNano\":\"5\",\"resource\":1,\"scope\":2}}",
+            "02".repeat(32),
+            "01".repeat(32),
         );
-        assert_eq!(Record::parse(line.as_bytes()), Ok(Some(record)));
+        assert_eq!(line(&added), expected);
+        assert_eq!(Record::parse(line(&added).as_bytes()), Ok(Some(added)));
         let created = Record::TrailCreated { trail, name: name("t"), class: name("default") };
-        assert_eq!(Record::parse(created.line(1, 1, 2).as_bytes()), Ok(Some(created)));
-        let stopped = Record::LedgerStopped.line(1, 1, 2);
-        assert_eq!(
-            stopped,
-            "{\"eventName\":\"sealtrail.ledger.stopped\",\"observedTimeUnixNano\":\"1\",\"resource\":1,\"scope\":2}"
-        );
+        assert_eq!(Record::parse(line(&created).as_bytes()), Ok(Some(created)));
+        for other in [
+            Record::LedgerCreated { name: "a/b".into(), vkey: "a/b/00+11+AA==".into() },
+            Record::LedgerStarted { version: "1", recovered_bytes: 7 },
+            Record::LedgerStopped,
+            Record::StatementRefused { class: Class::Flood, trail, digest: [3; 32], count: 9 },
+            Record::HoleAccepted { trail, epoch: Identity([4; 32]), from: 1, to: (1 << 53) - 1 },
+        ] {
+            assert_eq!(Record::parse(line(&other).as_bytes()), Ok(None));
+        }
         assert!(Record::parse(br#"{"eventName":"sealtrail.trail.created"}"#).is_err());
     }
 }

@@ -5,6 +5,7 @@ use sealtrail_core::body::{Compressor, FrameError, seal as seal_body};
 use sealtrail_core::entry::{Entry, LedgerPart};
 use sealtrail_core::hash::{EMPTY, sha256};
 use sealtrail_core::key::{Algorithm, KeyError, Signer, Verifier as _};
+use sealtrail_core::line;
 use sealtrail_core::name::{Identity, Name};
 use sealtrail_core::statement::{
     BatchClaims, Claims, Close, CloseReason, Codec, Known, OpenClaims, Place, Predecessor, Published,
@@ -221,17 +222,16 @@ impl Sealer {
         claims: &mut BatchClaims,
     ) -> Result<Vec<u8>, SealError> {
         let seed: [u8; 32] = self.env.random()?;
-        let mut lines = format!("{RESOURCE}\n{SCOPE}\n");
+        let mut lines = format!("{RESOURCE}\n{SCOPE}\n").into_bytes();
         for record in records {
-            lines.push_str(&record.line(now_ns, 1, 2));
-            lines.push('\n');
+            record.write(&mut lines, now_ns, 1, 2);
+            lines.push(b'\n');
         }
-        let header = format!(
-            "{{\"length\":{},\"requests\":[],\"seed\":\"{}\",\"v\":1}}\n",
-            lines.len(),
-            hex::encode(seed)
-        );
-        let sealed = seal_body(format!("{header}{lines}").as_bytes(), &seed, &mut self.compressor)?;
+        let mut plain = Vec::new();
+        line::write::header(&mut plain, lines.len() as u64, &[], &seed);
+        plain.push(b'\n');
+        plain.append(&mut lines);
+        let sealed = seal_body(&plain, &seed, &mut self.compressor)?;
         claims.record_root = sealed.record_root;
         claims.context_count = 2;
         claims.record_count = u32::try_from(records.len()).unwrap_or(u32::MAX);

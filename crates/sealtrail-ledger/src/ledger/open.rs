@@ -256,7 +256,7 @@ impl Opening {
         let info = control_info(&self.ledger, control)?;
         let mut fold = Fold::default();
         let mut published = BTreeMap::new();
-        let mut decompressor = Decompressor::new().map_err(|error| crate::control::SealError::from(error))?;
+        let mut decompressor = Decompressor::new().map_err(crate::control::SealError::from)?;
         let context = self.context(control_limits(&self.config));
         let started = start_trail(&context, info, &mut |met, statement| {
             let Claims::Batch(claims) = statement.claims() else { return Ok(()) };

@@ -12,7 +12,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 const SLICES_MAX: usize = 1024;
 
 /// Zeros written at a time where the file system cannot preallocate.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A file system.
 pub trait Disk: Send + Sync {

@@ -153,7 +153,7 @@ impl SegmentWriter {
     ///
     /// # Errors
     /// [`AppendError`]: what is on the disk is unknown, and nothing may be written any more.
-    pub(crate) fn append(&mut self, items: &[Item]) -> Result<Vec<u64>, AppendError> {
+    pub(crate) fn append(&mut self, items: &[&Item]) -> Result<Vec<u64>, AppendError> {
         let Some(active) = &mut self.active else {
             return Err(AppendError(io::Error::other("no segment was reserved")));
         };

@@ -100,7 +100,7 @@ impl TrailWriter {
     pub(crate) fn commit(&mut self, group: &[Committed]) -> Result<Arc<Head>, Stopped> {
         self.health.check()?;
         let began = Instant::now();
-        let items: Vec<Item> = group.iter().map(|committed| committed.item.clone()).collect();
+        let items: Vec<&Item> = group.iter().map(|committed| &committed.item).collect();
         let offsets = self.segments.append(&items).map_err(|error| self.health.fail(chain(&error)))?;
         // Dying here: the group is durable, nobody was told, and the next start finds it in the segment.
         for item in &items {

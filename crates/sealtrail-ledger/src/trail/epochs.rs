@@ -104,9 +104,6 @@ impl EpochTable {
             None if named.identity != named.epoch => {
                 return mismatch("without a batch, its identity is the epoch");
             }
-            Some(s) if epoch.slot(s).is_some() && !epoch.is_seen_as(s, named.identity) => {
-                return mismatch("its last batch has another identity");
-            }
             _ => {}
         }
         if self.succeeded.contains(&named.epoch) {
@@ -118,7 +115,13 @@ impl EpochTable {
             let detail = format!("epoch `{}` has batches up to `{}`", named.epoch, epoch.next - 1);
             return Err(Refusal::new(Class::StalePredecessor, detail));
         }
-        Ok(())
+        // A batch that has not come yet is awaited.
+        match named.sequence.filter(|sequence| epoch.slot(*sequence).is_some()) {
+            Some(sequence) if !epoch.is_seen_as(sequence, named.identity) => {
+                mismatch("its last batch has another identity")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Enters an open that stands at `leaf`.
@@ -282,7 +285,7 @@ impl Epoch {
             return;
         }
         if close {
-            self.close = Some(sequence);
+            self.close.get_or_insert(sequence);
         }
         if sequence >= self.next {
             if sequence > self.next {

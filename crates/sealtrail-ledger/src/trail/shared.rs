@@ -1,13 +1,13 @@
 //! What everybody may read of a trail: its committed tree, head, entries and epoch keys.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use sealtrail_core::checkpoint::CheckpointBody;
 use sealtrail_core::entry::LedgerPart;
 use sealtrail_core::hash::Hash;
-use sealtrail_core::key::{KeyError, Signer};
+use sealtrail_core::key::{KeyError, PublicKey, Signer};
 use sealtrail_core::merkle::Tree;
 use sealtrail_core::name::{Identity, LeafIndex, Name, TrailId, TreeSize};
 use sealtrail_core::receipt::{Inclusion, Receipt};
@@ -40,7 +40,9 @@ pub(crate) struct Head {
 /// What admission must know of an epoch: who may sign in it, and as whom.
 #[derive(Debug)]
 pub(crate) struct EpochKey {
-    pub(crate) spki: Box<[u8]>,
+    spki: Box<[u8]>,
+    /// Parsed when first needed: most epochs of a trail are over.
+    key: OnceLock<PublicKey>,
     pub(crate) stream: Name,
     pub(crate) instance: Name,
     pub(crate) open_leaf: u64,
@@ -157,9 +159,22 @@ impl TrailShared {
 }
 
 impl EpochKey {
+    /// The epoch's key.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`], which an accepted open rules out.
+    pub(crate) fn key(&self) -> Result<&PublicKey, KeyError> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let key = PublicKey::from_spki(&self.spki)?;
+        Ok(self.key.get_or_init(|| key))
+    }
+
     pub(crate) fn new(claims: &OpenClaims, open_leaf: u64) -> Self {
         Self {
             spki: claims.public_key.spki().into(),
+            key: OnceLock::new(),
             stream: claims.place.stream.clone(),
             instance: claims.place.instance.clone(),
             open_leaf,

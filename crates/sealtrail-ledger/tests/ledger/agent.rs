@@ -1,6 +1,6 @@
 //! A small agent: real keys, evidence, bodies and statements, sent over HTTP.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sealtrail_attest::software;
 use sealtrail_core::body::{self, Compressor};
@@ -24,13 +24,14 @@ pub fn name(text: &str) -> Name {
 }
 
 /// The development root that makes evidence.
+#[derive(Clone)]
 pub struct Attester {
-    key: EcdsaKey,
+    key: Arc<EcdsaKey>,
 }
 
 impl Attester {
     pub fn new() -> Self {
-        Self { key: EcdsaKey::generate(Algorithm::Es256).unwrap() }
+        Self { key: Arc::new(EcdsaKey::generate(Algorithm::Es256).unwrap()) }
     }
 
     pub fn root(&self) -> Hash {
@@ -147,8 +148,8 @@ impl Agent {
         }
     }
 
-    /// The agent as a host could clone it: same key, same state. Keys cannot be copied, so the clone is told the state
-    /// of its twin and signs through the same key.
+    /// Where it stands in its epoch. Set back to an earlier state, it does what a cloned or restored machine does: go on
+    /// from there with the same key.
     pub fn state(&self) -> (u64, Identity, Totals) {
         (self.next, self.prev, self.totals)
     }
@@ -179,7 +180,7 @@ impl Agent {
             software_version: "test-agent/1".into(),
             configuration: [1; 32],
             redaction: EMPTY,
-            heartbeat_ms: 1000,
+            heartbeat_ms: 3_600_000,
             age_ms_max: 86_400_000,
             challenge: Some(challenge),
             predecessor,
@@ -364,6 +365,3 @@ pub fn opened(body: &[u8]) -> Receipt {
     d.finish().unwrap();
     receipt
 }
-
-/// Counts by class.
-pub type Counts = BTreeMap<String, u64>;

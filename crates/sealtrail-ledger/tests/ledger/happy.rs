@@ -6,6 +6,8 @@ use sealtrail_core::merkle::verify_consistency;
 use sealtrail_core::name::TreeSize;
 use sealtrail_core::receipt::ReceiptFile;
 
+use sealtrail_core::statement::{Close, CloseReason};
+
 use crate::harness::Home;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,5 +50,10 @@ async fn an_epoch_from_open_to_receipt() {
     let file = ReceiptFile::decode(&answer.body).unwrap();
     assert!(file.receipt.control.is_some());
     file.receipt.verify(&file.statement, trail, &key, control).unwrap();
+    let close = agent.close(Close { reason: CloseReason::Stop, successor: None });
+    agent.send(&running.client, 0, &[close]).await;
     running.close().await;
+    let verdict = home.assert_verified(&[]);
+    assert_eq!((verdict.covered.trails, verdict.covered.epochs), (2, 3));
+    assert_eq!(verdict.trails[1].records, 5 * 30);
 }

@@ -8,11 +8,12 @@ use sealtrail_core::name::{LedgerName, TrailId};
 use sealtrail_core::note::VerifierKey;
 use sealtrail_ledger::env::Environment;
 use sealtrail_ledger::{Config, InitOptions, Initialised, Ledger};
+use sealtrail_verify::{Directory, Options, Outcome, ReceiptInput, Verdict, verify};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::agent::{Agent, Attester, name};
+use crate::agent::{Agent, Attester, PROGRAM, name};
 use crate::client::Client;
 
 /// A configuration for tests: everything faster.
@@ -70,18 +71,7 @@ impl Home {
     pub async fn start_in(&self, path: &Path, config: Config, env: Environment) -> Running {
         let path = path.to_owned();
         let opened = tokio::task::spawn_blocking(move || Ledger::open_with(&path, config, env));
-        let ledger = Arc::new(opened.await.unwrap().unwrap());
-        let listener = ledger.listen().await.unwrap();
-        let client = Client::new(listener.local_addr().unwrap());
-        let (stop, stopped) = oneshot::channel();
-        let serving = ledger.clone();
-        let server = tokio::spawn(async move {
-            let shutdown = async {
-                let _ = stopped.await;
-            };
-            serving.serve(listener, shutdown).await.unwrap();
-        });
-        Running { ledger, client, stop, server }
+        serve(opened.await.unwrap().unwrap()).await
     }
 
     /// An agent of the first trail whose epoch has begun.
@@ -89,6 +79,59 @@ impl Home {
         let mut agent = Agent::new(&self.initialised.name, trail, stream, instance);
         agent.begin(&running.client, &self.attester).await;
         agent
+    }
+}
+
+/// Serves a ledger on loopback.
+pub async fn serve(ledger: Ledger) -> Running {
+    let ledger = Arc::new(ledger);
+    let listener = ledger.listen().await.unwrap();
+    let client = Client::new(listener.local_addr().unwrap());
+    let (stop, stopped) = oneshot::channel();
+    let serving = ledger.clone();
+    let server = tokio::spawn(async move {
+        let shutdown = async {
+            let _ = stopped.await;
+        };
+        serving.serve(listener, shutdown).await.unwrap();
+    });
+    Running { ledger, client, stop, server }
+}
+
+impl Home {
+    /// The trust policy of this ledger, its development root accepted.
+    pub fn policy(&self) -> String {
+        let made = &self.initialised;
+        format!(
+            "version = 1\n[ledger]\nname = \"{}\"\ncontrol = \"{}\"\nkey = \"{}\"\ngenesis = \"{}\"\n\
+             [[accept]]\nkind = \"software\"\nroot = \"{}\"\nmeasurements = [\"{}\"]\n",
+            made.name,
+            made.control,
+            made.vkey,
+            made.genesis,
+            hex::encode(self.attester.root()),
+            hex::encode(PROGRAM),
+        )
+    }
+
+    /// What an auditor finds in the directory.
+    pub fn verify(&self) -> Verdict {
+        self.verify_with(Vec::new())
+    }
+
+    pub fn verify_with(&self, receipts: Vec<ReceiptInput>) -> Verdict {
+        let options = Options { receipts, ..Options::default() };
+        verify(&Directory(self.path()), Some(self.policy().as_bytes()), options)
+    }
+
+    /// The directory verifies, with no findings but these warnings.
+    pub fn assert_verified(&self, warnings: &[&str]) -> Verdict {
+        let verdict = self.verify();
+        assert_eq!(verdict.outcome, Outcome::Verified, "{:#?}", verdict.findings);
+        let found: Vec<&str> =
+            verdict.finding_counts.keys().copied().filter(|c| *c != "unwitnessed").collect();
+        assert_eq!(found, warnings, "{:#?}", verdict.findings);
+        verdict
     }
 }
 
@@ -103,6 +146,12 @@ impl Running {
         })
         .await
         .unwrap()
+    }
+
+    /// Makes everything that was committed or refused so far stand in the control trail.
+    pub async fn settled(&self) {
+        self.published().await;
+        tokio::time::sleep(std::time::Duration::from_millis(120)).await;
     }
 
     pub fn size(&self, trail: TrailId) -> u64 {

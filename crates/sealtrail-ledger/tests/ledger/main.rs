@@ -11,5 +11,15 @@
 
 mod agent;
 mod client;
+mod concurrency;
+mod control;
+mod disk;
+mod evidence;
+mod faults;
+mod files;
 mod happy;
 mod harness;
+mod hostile;
+mod recovery;
+mod refusals;
+mod sequence;

@@ -40,7 +40,7 @@ fn one(seed: u64, nitro: &Rc<dyn Attester>) -> Case {
     }
     let name = format!("good-{seed:02}");
     let mut case = Case::of(&name, &builder, Expect::Verified);
-    if seed % 4 == 0 {
+    if seed.is_multiple_of(4) {
         let trail = *case.image.trails.keys().find(|id| **id != case.image.control).unwrap();
         case.receipts.push(case.image.receipt(trail, 1, &*case.key));
     }

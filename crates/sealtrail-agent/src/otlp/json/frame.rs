@@ -4,7 +4,15 @@ use serde_json::value::RawValue;
 
 use super::text::{Text, index_of};
 use crate::otlp::Reason;
-use crate::otlp::cursor::{Level, Source};
+use crate::otlp::cursor::Source;
+
+/// The three repeated fields of the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    ResourceLogs,
+    ScopeLogs,
+    LogRecords,
+}
 
 impl Level {
     /// The member that holds this level's elements.
@@ -25,25 +33,39 @@ impl Level {
     }
 }
 
-/// Checks that the request is JSON with the frame's arrays where they belong, and counts the records.
-pub(in crate::otlp) fn validate(request: &[u8]) -> Result<u64, Reason> {
-    serde_json::from_slice::<&RawValue>(request).map_err(|_| Reason::Malformed)?;
-    let mut records = 0;
-    validate_object(&mut Text::new(request), Level::ResourceLogs, &mut records)?;
-    Ok(records)
+/// What the whole frame says.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::otlp) struct Frame {
+    pub(in crate::otlp) records: u64,
+    /// `resourceLogs` occurs twice, which makes every record malformed.
+    pub(in crate::otlp) malformed: bool,
 }
 
-fn validate_object(text: &mut Text<'_>, level: Level, records: &mut u64) -> Result<(), Reason> {
+/// Checks that the request is JSON with the frame's arrays where they belong, and counts the records.
+pub(in crate::otlp) fn validate(request: &[u8]) -> Result<Frame, Reason> {
+    serde_json::from_slice::<&RawValue>(request).map_err(|_| Reason::Malformed)?;
+    let mut records = 0;
+    let occurs = validate_object(&mut Text::new(request), Level::ResourceLogs, &mut records)?;
+    Ok(Frame { records, malformed: occurs > 1 })
+}
+
+/// Returns how often the level's member occurs in this object.
+fn validate_object(text: &mut Text<'_>, level: Level, records: &mut u64) -> Result<u32, Reason> {
+    let mut occurs = 0;
     text.enter(b'{').ok_or(Reason::Malformed)?;
     while let Some(name) = text.member() {
-        if index_of(name, &[level.name()]).is_none() || text.kind() == b'n' {
+        let wanted = index_of(name, &[level.name()]).is_some();
+        occurs += u32::from(wanted);
+        if !wanted || text.kind() == b'n' {
             text.value();
             continue;
         }
         text.enter(b'[').ok_or(Reason::Malformed)?;
         while text.element().is_some() {
             match level.inner() {
-                Some(inner) => validate_object(text, inner, records)?,
+                Some(inner) => {
+                    validate_object(text, inner, records)?;
+                }
                 None => {
                     text.value();
                     *records += 1;
@@ -51,82 +73,77 @@ fn validate_object(text: &mut Text<'_>, level: Level, records: &mut u64) -> Resu
             }
         }
     }
-    Ok(())
-}
-
-/// Whether `resourceLogs` occurs twice, which makes every record malformed.
-pub(in crate::otlp) fn repeats_resource_logs(request: &[u8]) -> bool {
-    count(request, Level::ResourceLogs.name()) > 1
-}
-
-/// How often a name occurs in an object.
-fn count(object: &[u8], wanted: &str) -> usize {
-    let mut text = Text::new(object);
-    let mut found = 0;
-    if text.enter(b'{').is_some() {
-        while let Some(name) = text.member() {
-            found += usize::from(index_of(name, &[wanted]).is_some());
-            text.value();
-        }
-    }
-    found
+    Ok(occurs)
 }
 
 /// The elements of one level of a validated frame, in order.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::otlp) struct Elements<'a> {
-    /// Behind the members read so far.
-    object: Text<'a>,
-    /// Behind the elements read so far of the array reached, if one was.
-    array: Text<'a>,
-    wanted: &'static str,
+    /// In the object that has them, or in an array of them.
+    text: Text<'a>,
+    in_array: bool,
+    level: Level,
 }
 
 impl<'a> Elements<'a> {
-    pub(in crate::otlp) fn new(object: &'a [u8], level: Level) -> Self {
-        let mut text = Text::new(object);
+    /// The elements in the object that begins the text; what stands behind the object is not looked at.
+    fn new(mut text: Text<'a>, level: Level) -> Self {
         if text.enter(b'{').is_none() {
             text = Text::default();
         }
-        Self { object: text, array: Text::default(), wanted: level.name() }
+        Self { text, in_array: false, level }
     }
 
-    pub(in crate::otlp) fn next(&mut self) -> Option<&'a [u8]> {
+    pub(in crate::otlp) fn of_request(request: &'a [u8]) -> Self {
+        Self::new(Text::new(request), Level::ResourceLogs)
+    }
+
+    /// The text of the next record.
+    pub(in crate::otlp) fn record(&mut self) -> Option<&'a [u8]> {
+        self.step()?;
+        Some(self.text.value())
+    }
+
+    /// The context of the next element of `resourceLogs` or `scopeLogs`, and the elements inside.
+    pub(in crate::otlp) fn logs(&mut self, ordinal: u64) -> Option<(Source<'a>, Self)> {
+        self.step()?;
+        let inner = self.level.inner()?;
+        let elements = Self::new(self.text, inner);
+        let context = if self.level == Level::ResourceLogs { "resource" } else { "scope" };
+        Some((source(&mut self.text, [context, "schemaUrl", inner.name()], ordinal), elements))
+    }
+
+    /// Moves to the next element, of this array or of another of that name.
+    fn step(&mut self) -> Option<()> {
         loop {
-            if self.array.element().is_some() {
-                return Some(self.array.value());
+            if self.in_array {
+                if self.text.element().is_some() {
+                    return Some(());
+                }
+                self.in_array = false;
             }
-            self.array = self.next_array()?;
-        }
-    }
-
-    fn next_array(&mut self) -> Option<Text<'a>> {
-        loop {
-            let name = self.object.member()?;
-            let mut array = Text::new(self.object.value());
-            if index_of(name, &[self.wanted]).is_some() && array.enter(b'[').is_some() {
-                return Some(array);
+            let name = self.text.member()?;
+            self.in_array = index_of(name, &[self.level.name()]).is_some() && self.text.enter(b'[').is_some();
+            if !self.in_array {
+                self.text.value();
             }
         }
     }
 }
 
-/// The context of an element of `resourceLogs` or `scopeLogs`.
-pub(in crate::otlp) fn source(logs: &[u8], ordinal: u64, level: Level) -> Source<'_> {
-    let context = if level == Level::ResourceLogs { "resource" } else { "scope" };
-    let inner = level.inner().map_or("", Level::name);
+/// Moves past an object and returns the context in it: the first two of the names. What occurs twice is malformed.
+fn source<'a>(text: &mut Text<'a>, names: [&str; 3], ordinal: u64) -> Source<'a> {
     let mut source = Source { ordinal, message: &[], schema_url: &[], malformed: false };
-    let mut seen = [false; 3];
-    let mut text = Text::new(logs);
+    let mut seen = 0u32;
     if text.enter(b'{').is_none() {
+        text.value();
         return source;
     }
     while let Some(name) = text.member() {
         let value = text.value();
-        let Some(index) = index_of(name, &[context, "schemaUrl", inner]) else { continue };
-        if let Some(seen) = seen.get_mut(index) {
-            source.malformed |= std::mem::replace(seen, true);
-        }
+        let Some(index) = index_of(name, &names) else { continue };
+        source.malformed |= seen & 1 << index != 0;
+        seen |= 1 << index;
         match index {
             0 => source.message = value,
             1 => source.schema_url = value,

@@ -9,5 +9,5 @@ mod scalar;
 mod text;
 mod transcode;
 
-pub(super) use frame::{Elements, repeats_resource_logs, source, validate};
+pub(super) use frame::{Elements, validate};
 pub(super) use transcode::{log_record, resource, schema_url, scope};

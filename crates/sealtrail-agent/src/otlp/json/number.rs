@@ -7,6 +7,10 @@ pub(super) fn integer(number: &[u8]) -> Option<i128> {
         [b'-', rest @ ..] => (true, rest),
         rest => (false, rest),
     };
+    if rest.iter().all(u8::is_ascii_digit) {
+        let magnitude = i128::from(std::str::from_utf8(rest).ok()?.parse::<u64>().ok()?);
+        return Some(if negative { -magnitude } else { magnitude });
+    }
     let (mantissa, exponent) = match rest.iter().position(|byte| matches!(byte, b'e' | b'E')) {
         Some(at) => (rest.get(..at)?, exponent(rest.get(at + 1..)?)?),
         None => (rest, 0),

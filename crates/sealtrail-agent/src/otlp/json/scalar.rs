@@ -71,6 +71,10 @@ pub(super) fn id(value: &[u8]) -> Result<Vec<u8>, Reason> {
 
 /// Whether this is a number by JSON's grammar.
 fn is_number(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if matches!(digits, [b'0'] | [b'1'..=b'9', ..]) && digits.iter().all(u8::is_ascii_digit) {
+        return true;
+    }
     matches!(text.first(), Some(b'-' | b'0'..=b'9'))
         && text.last().is_some_and(u8::is_ascii_digit)
         && serde_json::from_slice::<&serde_json::value::RawValue>(text).is_ok()

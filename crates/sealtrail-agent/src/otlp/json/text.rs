@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
+use sealtrail_core::line::write::first_escape;
 
 /// What is left of a valid JSON text. On other text the walk ends early; it never fails.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,10 +96,11 @@ pub(super) fn index_of(name: &[u8], names: &[&str]) -> Option<usize> {
     names.iter().position(|known| known.as_bytes() == name.as_ref())
 }
 
-/// The length of the string at the start, quotes included.
+/// The length of the string at the start, quotes included. JSON has no controls in strings, so the first byte that would
+/// need an escape is a quote or a backslash.
 fn string_length(text: &[u8]) -> usize {
     let mut at = 1;
-    while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+    while let Some(found) = text.get(at..).and_then(first_escape) {
         at += found;
         if text.get(at) == Some(&b'"') {
             return at + 1;

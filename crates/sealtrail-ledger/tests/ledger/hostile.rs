@@ -1,0 +1,181 @@
+//! Clients that are slow, large, many, or do not speak HTTP.
+
+use std::time::{Duration, Instant};
+
+use sealtrail_core::cbor::Encoder;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::client::Client;
+use crate::harness::{Home, fast};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_over_the_cap_are_too_large() {
+    let home = Home::new();
+    let running = home.start().await;
+    let trail = running.add(&home, "payments", "web").await;
+    let agent = home.agent(&running, trail, "web", "a").await;
+    for (path, bytes) in [
+        (agent.path(), (32 << 20) + 1),
+        (format!("/v1/trails/{trail}/epochs"), 2 << 20),
+        ("/v1/challenges".to_owned(), 4096),
+    ] {
+        // Said in advance: refused before it is sent.
+        let mut stream = TcpStream::connect(running.client.address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {bytes}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 64];
+        let count = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..count].starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
+        // Not said: refused when it is over.
+        let mut stream = TcpStream::connect(running.client.address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (mut read, mut write) = stream.into_split();
+        let sender = tokio::spawn(async move {
+            let chunk = [b"10000\r\n".as_slice(), &[0; 0x10000], b"\r\n"].concat();
+            for _ in 0..(bytes / 0x10000 + 2) {
+                if write.write_all(&chunk).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let mut answer = vec![0; 64];
+        let count = read.read(&mut answer).await.unwrap();
+        assert!(answer[..count].starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
+        sender.abort();
+    }
+    // CBOR that says it holds more than there is.
+    let mut e = Encoder::new();
+    e.array(3).uint(1).uint(0).array(1).array(2).raw(&[0x5b, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff]);
+    assert_eq!(running.client.post(&agent.path(), e.into_bytes()).await.class(), "malformed-request");
+    running.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients_are_let_go() {
+    let home = Home::new();
+    let mut config = fast();
+    config.http.header_timeout_ms = 300;
+    config.http.body_timeout_ms = 300;
+    config.http.stall_timeout_ms = 600;
+    let running = home.start_with(config).await;
+    let trail = running.add(&home, "payments", "web").await;
+    let address = running.client.address;
+    let began = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for dribble in [
+        b"".as_slice(),
+        b"P",
+        b"PRI * HTTP/2.0\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    ] {
+        tasks.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            for byte in dribble {
+                if stream.write_all(&[*byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            // The ledger hangs up, with or without a word.
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest).await;
+        });
+    }
+    // HTTP/2, then silence.
+    tasks.spawn(async move {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+    });
+    // A body that never ends.
+    let path = format!("/v1/trails/{trail}/batches");
+    tasks.spawn(async move {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 64];
+        let count = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..count].starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&answer));
+    });
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert_eq!(running.client.get("/healthz").await.status, 200);
+    running.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_have_a_cap() {
+    let home = Home::new();
+    let mut config = fast();
+    config.http.connections_max = 5;
+    config.http.header_timeout_ms = 1000;
+    let running = home.start_with(config).await;
+    let address = running.client.address;
+    let held: Vec<TcpStream> = futures(8, || async { TcpStream::connect(address).await.unwrap() }).await;
+    let mut closed = 0;
+    for mut stream in held {
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_millis(60), stream.read(&mut byte)).await;
+        closed += usize::from(matches!(read, Ok(Ok(0) | Err(_))));
+        std::mem::forget(stream);
+    }
+    assert_eq!(closed, 3);
+    // Those that say nothing are let go in time.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(running.client.get("/healthz").await.status, 200);
+    running.close().await;
+}
+
+async fn futures<T, F: Future<Output = T>>(count: usize, make: impl Fn() -> F) -> Vec<T> {
+    let mut all = Vec::new();
+    for _ in 0..count {
+        all.push(make().await);
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_does_all_of_it() {
+    let home = Home::new();
+    let running = home.start().await;
+    let trail = running.add(&home, "payments", "web").await;
+    let client = Client::http2(running.client.address);
+    let mut agent = crate::agent::Agent::new(&home.initialised.name, trail, "web", "a");
+    agent.begin(&client, &home.attester).await;
+    let batches: Vec<_> = (0..64).map(|n| agent.batch(n * 5)).collect();
+    agent.send(&client, 0, &batches).await;
+    let path = format!("/v1/trails/{trail}/segments/0000000000.seg");
+    let (one, two) = (client.get(&path).await, running.client.get(&path).await);
+    assert_eq!(one.body, two.body);
+    running.close().await;
+    home.assert_verified(&[]);
+}
+
+/// What is under way when the ledger is told to stop is finished.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_requests_end() {
+    let home = Home::new();
+    let running = home.start().await;
+    let trail = running.add(&home, "payments", "web").await;
+    let mut agent = home.agent(&running, trail, "web", "a").await;
+    let batch = agent.batch(100);
+    let body = crate::agent::request(0, std::slice::from_ref(&batch));
+    let mut stream = TcpStream::connect(running.client.address).await.unwrap();
+    let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", agent.path(), body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body[..100]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let stopping = tokio::spawn(running.close());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stream.write_all(&body[100..]).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    stopping.await.unwrap();
+    home.assert_verified(&[]);
+}

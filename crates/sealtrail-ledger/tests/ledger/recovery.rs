@@ -1,0 +1,250 @@
+//! Starting again after a stop of any kind.
+
+use std::path::Path;
+
+use sealtrail_core::name::TreeSize;
+use sealtrail_core::receipt::Receipt;
+use sealtrail_ledger::{Ledger, LedgerError, StartError};
+
+use crate::agent::Batch;
+use crate::harness::{Home, fast};
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_goes_on_where_it_stopped() {
+    let home = Home::new();
+    let mut config = fast();
+    config.storage.segment_bytes = 64 << 10;
+    let running = home.start_with(config.clone()).await;
+    let trail = running.add(&home, "payments", "web").await;
+    let mut agent = home.agent(&running, trail, "web", "a").await;
+    let mut all: Vec<(Batch, Receipt)> = Vec::new();
+    running.close().await;
+    for round in 0..6 {
+        let running = home.start_with(config.clone()).await;
+        for _ in 0..6 {
+            let batch = agent.batch(200);
+            let batched = agent.send(&running.client, 0, std::slice::from_ref(&batch)).await;
+            all.push((batch, batched.results[0].clone().unwrap()));
+        }
+        let sent: Vec<Batch> = all.iter().map(|(batch, _)| batch.clone()).collect();
+        // Everything acknowledged is still in its place.
+        let again = agent.send(&running.client, 0, &sent).await;
+        for ((batch, receipt), again) in all.iter().zip(&again.results) {
+            let again = again.as_ref().unwrap();
+            assert_eq!((again.trail.index, again.ledger_part), (receipt.trail.index, receipt.ledger_part));
+            again.verify(&batch.statement, trail, &home.key(), home.initialised.control).unwrap();
+        }
+        if round % 2 == 0 { running.close().await } else { running.abandon().await }
+    }
+    let segments = std::fs::read_dir(home.path().join(format!("trails/{trail}/segments"))).unwrap().count();
+    assert!(segments >= 3, "{segments}");
+    home.assert_verified(&["dirty-end"]);
+}
+
+/// T28: whatever a crash leaves after the last durable entry, nothing acknowledged is lost and the tree stays linear.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_tail_is_cut_off() {
+    let home = Home::new();
+    let running = home.start().await;
+    let trail = running.add(&home, "payments", "web").await;
+    let mut agent = home.agent(&running, trail, "web", "a").await;
+    let kept: Vec<Batch> = (0..3).map(|n| agent.batch(n * 20)).collect();
+    agent.send(&running.client, 0, &kept).await;
+    running.published().await;
+    let path = format!("trails/{trail}/segments/0000000000.seg");
+    let committed = running.client.get(&format!("/v1/{path}")).await.body.len();
+    // As on a disk after a crash: published up to here, one more group on its way.
+    let before = home.dir.path().join("before");
+    copy(&home.path(), &before);
+    let last = agent.batch(30);
+    agent.send(&running.client, 0, std::slice::from_ref(&last)).await;
+    let end = running.client.get(&format!("/v1/{path}")).await.body.len();
+    running.abandon().await;
+    let whole = std::fs::read(home.path().join(&path)).unwrap();
+    assert!(whole.len() >= end, "{} {end}", whole.len());
+
+    let mut offsets: Vec<usize> = (committed..end).step_by(211).collect();
+    offsets.extend([committed, committed + 1, committed + 4, committed + 9, end - 1, end]);
+    let mut cases = 0;
+    for (number, offset) in offsets.into_iter().enumerate() {
+        for garble in [false, true] {
+            let copied = home.dir.path().join(format!("torn-{number}-{garble}"));
+            copy(&before, &copied);
+            let mut bytes = whole[..end].to_vec();
+            if garble {
+                // Pages reached the disk in another order: a hole of zeros, or noise, inside the group.
+                for byte in bytes.iter_mut().skip(offset).take(64) {
+                    *byte = if number % 2 == 0 { 0 } else { !*byte };
+                }
+            } else {
+                bytes.truncate(offset);
+            }
+            let torn = offset < end && bytes[committed..].iter().any(|byte| *byte != 0);
+            bytes.resize(1 << 20, 0);
+            std::fs::write(copied.join(&path), &bytes).unwrap();
+            let running = home.start_in(&copied, fast(), sealtrail_ledger::env::Environment::system()).await;
+            let size = running.size(trail);
+            let intact = offset >= end;
+            assert_eq!(size, if intact { 5 } else { 4 }, "offset {offset} of {committed}..{end}, {garble}");
+            agent.send(&running.client, 0, &kept).await;
+            assert_eq!(running.size(trail), size, "nothing acknowledged was lost");
+            agent.send(&running.client, 0, std::slice::from_ref(&last)).await;
+            assert_eq!(running.size(trail), 5);
+            running.close().await;
+            let moved = Home { dir: tempfile::TempDir::new().unwrap(), ..home_of(&home) };
+            copy(&copied, &moved.path());
+            // The agent's epoch goes on, the control epoch before this one was cut short.
+            let verdict = moved.verify();
+            assert!(verdict.error_classes().is_empty(), "{:#?}", verdict.findings);
+            let started = crate::control::records(&moved, "sealtrail.ledger.started");
+            let recovered = started.last().unwrap()["attributes"]["recovered.bytes"].as_u64().unwrap();
+            assert_eq!(recovered > 0, torn, "{recovered} at {offset}, {garble}");
+            std::fs::remove_dir_all(copied).unwrap();
+            cases += 1;
+        }
+    }
+    println!("{cases} torn tails recovered");
+}
+
+fn home_of(home: &Home) -> Home {
+    Home {
+        dir: tempfile::TempDir::new().unwrap(),
+        initialised: home.initialised.clone(),
+        attester: home.attester.clone(),
+    }
+}
+
+/// An index that was not written to its end is cut off, and the segment goes on being written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_index_is_cut_off() {
+    let home = Home::new();
+    let mut config = fast();
+    config.storage.segment_bytes = 64 << 10;
+    let running = home.start_with(config.clone()).await;
+    let trail = running.add(&home, "payments", "web").await;
+    let mut agent = home.agent(&running, trail, "web", "a").await;
+    let directory = home.path().join(format!("trails/{trail}/segments"));
+    let mut sent = Vec::new();
+    while !directory.join("0000000001.seg").exists() {
+        let batch = agent.batch(200);
+        agent.send(&running.client, 0, std::slice::from_ref(&batch)).await;
+        sent.push(batch);
+    }
+    running.abandon().await;
+    // As if the process had died while it finished segment 0: the second one is not there, and no entry of it.
+    std::fs::remove_file(directory.join("0000000001.seg")).unwrap();
+    for file in ["checkpoint", "tile"] {
+        let path = home.path().join(format!("trails/{trail}/{file}"));
+        if path.is_dir() {
+            std::fs::remove_dir_all(path).unwrap()
+        } else {
+            std::fs::remove_file(path).unwrap()
+        }
+    }
+    let finished = std::fs::read(directory.join("0000000000.seg")).unwrap();
+    let error = Ledger::open(&home.path(), config.clone()).unwrap_err();
+    assert!(matches!(error, LedgerError::Start(StartError::Checkpoint { .. })), "{error:?}");
+    assert!(finished.ends_with(&(finished.len() as u64 - 16 - 9 - 16 * (sent.len() as u64)).to_be_bytes()));
+}
+
+/// T07: an older copy under a newer checkpoint, or under a newer control trail, does not start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_does_not_start() {
+    let home = Home::new();
+    let running = home.start().await;
+    let trail = running.add(&home, "payments", "web").await;
+    let mut agent = home.agent(&running, trail, "web", "a").await;
+    let batches: Vec<Batch> = (0..3).map(|_| agent.batch(5)).collect();
+    agent.send(&running.client, 0, &batches).await;
+    running.published().await;
+    let old = home.dir.path().join("old");
+    copy(&home.path(), &old);
+    let more: Vec<Batch> = (0..4).map(|_| agent.batch(5)).collect();
+    agent.send(&running.client, 0, &more).await;
+    running.published().await;
+    running.close().await;
+
+    let segments = format!("trails/{trail}/segments");
+    let restored = home.dir.path().join("restored");
+    let restore = |what: &[String]| {
+        let _ = std::fs::remove_dir_all(&restored);
+        copy(&home.path(), &restored);
+        for path in what {
+            let (from, to) = (old.join(path), restored.join(path));
+            if from.is_dir() {
+                std::fs::remove_dir_all(&to).unwrap();
+                copy(&from, &to);
+            } else {
+                std::fs::copy(from, to).unwrap();
+            }
+        }
+        Ledger::open(&restored, fast()).unwrap_err()
+    };
+    let error = restore(std::slice::from_ref(&segments));
+    assert_eq!(
+        error.to_string(),
+        format!("trail `{trail}` has `4` entries, and `8` were published: rolled back or damaged")
+    );
+    // With its checkpoint as well: the control trail still knows better.
+    let error = restore(&[segments.clone(), format!("trails/{trail}/checkpoint")]);
+    let rolled_back =
+        LedgerError::Start(StartError::RolledBack { trail, found: TreeSize(4), published: TreeSize(8) });
+    assert_eq!(error.to_string(), rolled_back.to_string());
+    // The control trail itself.
+    let control = home.initialised.control;
+    let error = restore(&[format!("trails/{control}/segments")]);
+    assert!(matches!(error, LedgerError::Start(StartError::RolledBack { .. })), "{error}");
+    // Entries that are not those that were published.
+    let path = restored.join(&segments).join("0000000000.seg");
+    copy(&home.path(), &restored);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(4).rposition(|w| w == b"web\x05" || w == [0x63, b'w', b'e', b'b']).unwrap();
+    bytes[at + 3] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = Ledger::open(&restored, fast()).unwrap_err();
+    assert!(matches!(error, LedgerError::Start(_)), "{error}");
+
+    // The real one is none the worse.
+    let running = home.start().await;
+    assert_eq!(running.size(trail), 8);
+    running.close().await;
+    home.assert_verified(&[]);
+}
+
+#[test]
+fn what_is_no_ledger_is_not_opened() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let error = Ledger::open(dir.path(), fast()).unwrap_err();
+    assert!(matches!(error, LedgerError::NotALedger { .. }), "{error}");
+    let home = Home::new();
+    let options = sealtrail_ledger::InitOptions { name: home.initialised.name.clone() };
+    let error = Ledger::init(&home.path(), &options).unwrap_err();
+    assert!(matches!(error, LedgerError::NotEmpty(_)), "{error}");
+    let config = sealtrail_ledger::Config { listen: ([0, 0, 0, 0], 80).into(), ..fast() };
+    let error = Ledger::open(&home.path(), config).unwrap_err();
+    assert!(error.to_string().contains("cannot listen on `0.0.0.0:80`: only loopback"), "{error}");
+    let config: Result<sealtrail_ledger::Config, _> =
+        toml::from_str("listen = \"127.0.0.1:1\"\nsurprise = 1");
+    assert!(config.is_err());
+    let config: sealtrail_ledger::Config = toml::from_str("[storage]\nsegment_bytes = 65536").unwrap();
+    assert_eq!(config.storage.segment_bytes, 65536);
+    assert_eq!(config.http, sealtrail_ledger::Config::default().http);
+    // Somebody else could read the key.
+    let key = home.path().join("private/checkpoint.key");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let error = Ledger::open(&home.path(), fast()).unwrap_err();
+    assert!(matches!(error, LedgerError::KeyFile(_)), "{error}");
+}

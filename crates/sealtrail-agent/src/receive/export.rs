@@ -62,7 +62,7 @@ pub(crate) enum Outcome {
     TooLarge(String),
     /// 503, UNAVAILABLE, with the time to come again.
     Deferred(Deferred),
-    /// Nobody is there to answer.
+    /// The body broke off. Mostly nobody is there to hear it; whoever is should come again.
     Gone,
 }
 
@@ -70,7 +70,12 @@ impl Outcome {
     /// The status that tells a refusal.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Accepted(_) | Self::Gone => None,
+            Self::Accepted(_) => None,
+            Self::Gone => Some(Refusal {
+                code: Code::Unavailable,
+                message: "request was not read to its end".to_owned(),
+                retry_after: Some(RETRY_AFTER),
+            }),
             Self::Invalid(message) => Some(Refusal::final_(Code::InvalidArgument, message)),
             Self::TooLarge(message) => Some(Refusal::final_(Code::ResourceExhausted, message)),
             Self::Deferred(why) => {

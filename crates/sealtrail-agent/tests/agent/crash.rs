@@ -105,6 +105,28 @@ async fn one_directory_is_for_one_agent() {
     world.assert_no_violations();
 }
 
+#[tokio::test]
+async fn batches_for_another_trail_are_not_lost() {
+    let world = World::new();
+    let agent = world.start();
+    world.ledger.set(Mode::Away);
+    post(agent.http_address(), one("for this trail")).await;
+    drop(agent);
+    let mut config = world.config();
+    config.ledger.trail = "00".repeat(16);
+    let attester =
+        || Box::new(Software::open(&world.state_dir().join("k"), Path::new("/proc/self/cmdline")).unwrap());
+    match Agent::start(config.clone(), attester()) {
+        Err(StartError::Outbox(OutboxError::Foreign(_))) => {}
+        other => panic!("{other:?}"),
+    }
+    world.ledger.set(Mode::Good);
+    world.start().shutdown();
+    assert_eq!(world.ledger.state().bodies(), ["for this trail"]);
+    // Nothing waits any more, so another trail may have the directory.
+    drop(Agent::start(config, attester()).unwrap());
+}
+
 /// A real process on the world's directory, perhaps with system calls that fail.
 struct Process {
     child: std::process::Child,

@@ -142,6 +142,9 @@ impl Parts {
         let origin = self.origin();
         let io = |source| OutboxError::Io { path: self.state.path().to_owned(), source };
         let recovered = recover(self.state.path(), &origin, &status).map_err(io)?;
+        if recovered.foreign {
+            return Err(OutboxError::Foreign(self.state.path().to_owned()).into());
+        }
         let grpc = listen(self.settings.config.otlp.grpc)?;
         let http = listen(self.settings.config.otlp.http)?;
         let (grpc_address, http_address) = (address(&grpc)?, address(&http)?);
@@ -378,9 +381,7 @@ impl AgentHandle {
     /// The state now.
     #[must_use]
     pub fn status(&self) -> Snapshot {
-        let mut snapshot = self.status.snapshot();
-        snapshot.outbox_pending_bytes = self.progress.pending_bytes();
-        snapshot
+        self.progress.snapshot(&self.status)
     }
 
     /// The notices since the last call, oldest first.

@@ -34,7 +34,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Longest request head: OTLP clients send under 1 KiB, proxies add a few.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
-/// Flow-control windows: a 1,000-record request (about 275 KiB) goes through without a round trip.
+/// Flow-control windows: a 1,000-record request (about 275 KiB) goes through without a round trip, and what 1,024
+/// connections can have on their way stays within 2 GiB even if none of it were read.
 const WINDOW_BYTES: u32 = 1 << 20;
 
 /// How long to wait when the system has no more file descriptors.
@@ -109,7 +110,7 @@ async fn connection(
                 .max_concurrent_streams(STREAMS_MAX)
                 .max_header_list_size(HEAD_BYTES_MAX as u32)
                 .initial_stream_window_size(WINDOW_BYTES)
-                .initial_connection_window_size(4 * WINDOW_BYTES)
+                .initial_connection_window_size(2 * WINDOW_BYTES)
                 .keep_alive_interval(Some(IDLE_TIMEOUT / 2))
                 .keep_alive_timeout(GRACE)
                 .serve_connection(io, service);

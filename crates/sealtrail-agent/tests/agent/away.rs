@@ -218,3 +218,40 @@ async fn a_stop_without_the_ledger_is_bounded_and_loses_nothing() {
     let first = state.batches(state.epoch_order[0]);
     assert!(first.last().unwrap().close.is_some(), "the close came too");
 }
+
+#[tokio::test]
+async fn after_a_refused_batch_the_next_ones_come_with_the_hole() {
+    let world = World::new();
+    let agent = world.start();
+    log(&agent, 0..1).await;
+    drained(&agent);
+    world.ledger.set(Mode::RefuseOnce);
+    log(&agent, 1..4).await;
+    drained(&agent);
+    let status = agent.status();
+    assert_eq!(status.counter(Counter::BatchesRefused), 1);
+    assert!(status.troubles.contains_key("refused"), "it is not forgotten");
+    assert!(world.ledger.state().calls < 60, "no hot loop");
+    agent.shutdown();
+    world.assert_no_violations();
+    let state = world.ledger.state();
+    let bodies = state.bodies();
+    assert!(bodies.len() < 4 && bodies[0] == "0" && bodies.last().unwrap() == "3", "{bodies:?}");
+    let kept = std::fs::read_dir(world.state_dir().join("refused")).unwrap().count();
+    assert_eq!((kept, state.ahead >= 3), (1, true));
+}
+
+#[tokio::test]
+async fn a_refused_open_keeps_the_agent_from_taking_records() {
+    let world = World::new();
+    world.ledger.set(Mode::RefuseOpen);
+    let agent = world.start_anyhow();
+    eventually("refused", || agent.status().troubles.contains_key("refused"));
+    assert!(agent.status().troubles["refused"].contains("unexpected-code"), "{:?}", agent.status());
+    assert_eq!(post(agent.http_address(), one("early")).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    world.ledger.set(Mode::Good);
+    eventually("ready", || agent.status().phase == sealtrail_agent::Phase::Ready);
+    assert!(agent.status().troubles.is_empty());
+    agent.shutdown();
+    world.assert_no_violations();
+}

@@ -91,3 +91,23 @@ async fn smuggled_and_broken_heads_are_refused() {
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
     assert_eq!(post(agent.http_address(), one("alive")).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_not_acknowledged() {
+    let world = World::new();
+    let agent = world.start();
+    let head = "POST /v1/logs HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\ntransfer-encoding: chunked\r\n\r\n";
+    for chunks in ["5\r\nabcdefgh\r\n0\r\n\r\n", "zz\r\n", "5\r\nabcde\r\n-1\r\n"] {
+        let mut stream = TcpStream::connect(agent.http_address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(format!("{head}{chunks}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 503"),
+            "{answer}"
+        );
+    }
+    agent.shutdown();
+    assert_eq!(world.ledger.state().totals().received, 0);
+}

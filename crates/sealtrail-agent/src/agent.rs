@@ -18,7 +18,7 @@ use crate::epoch::Opener;
 use crate::lifecycle::{Command, Inbox, Lifecycle, mapper_settings};
 use crate::outbox::{Append, Origin, OutboxError, Recovered, StateDir, Writer, WriterParts, recover};
 use crate::progress::Progress;
-use crate::receive::{Answering, Exporter, Grpc, Http, serve};
+use crate::receive::{Answering, Exporter, Grpc, Http, RequestKey, serve};
 use crate::redact::RedactionRules;
 use crate::seal::{Intake, Mapper, MapperParts, Sealer, SealerParts, Seen, intake};
 use crate::status::{Level, Notice, Snapshot, Status};
@@ -103,6 +103,7 @@ impl Agent {
         let settings = config.check()?;
         let state = StateDir::open(&settings.config.outbox.dir)?;
         let instance = state.instance(settings.instance.as_ref(), &env)?;
+        let request_key = RequestKey::new(&state.request_key(&env)?);
         let place = Place {
             ledger: settings.ledger.name().clone(),
             trail: settings.trail,
@@ -110,7 +111,7 @@ impl Agent {
             instance,
         };
         let (state, attester) = (Arc::new(state), attester.into());
-        let parts = Parts { settings, rules, redaction_key, place, state, env, attester };
+        let parts = Parts { settings, rules, redaction_key, place, state, request_key, env, attester };
         parts.start()
     }
 }
@@ -123,6 +124,7 @@ struct Parts {
     redaction_key: [u8; 32],
     place: Place,
     state: Arc<StateDir>,
+    request_key: RequestKey,
     env: Environment,
     attester: Arc<dyn Attester>,
 }
@@ -268,6 +270,7 @@ impl Parts {
         });
         let exporter = Exporter {
             env: self.env.clone(),
+            key: self.request_key,
             intake: shared.intake.clone(),
             progress: shared.progress.clone(),
             status: shared.status.clone(),

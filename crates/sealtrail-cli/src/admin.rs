@@ -96,7 +96,7 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode, Failure> {
     PolicyFile::new(&made).write(&path)?;
     print(&format!(
         "ledger        {}\ndirectory     {}\ncontrol trail {}\nkey           {}\ngenesis       {}\ntrust policy  {}\n\n\
-         next: sealtrail attest reference-value … > accept.toml\n      sealtrail stream add NAME --ledger {} --accept accept.toml\n      sealtrail serve {}\n",
+         next: sealtrail attest reference-value … > accept.toml\n      sealtrail stream add NAME --ledger {} --accept accept.toml\n      cat accept.toml >> {}   # whom auditors accept\n      sealtrail serve {}\n",
         made.name,
         args.dir.display(),
         made.control,
@@ -104,6 +104,7 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode, Failure> {
         made.genesis,
         path.display(),
         args.dir.display(),
+        path.display(),
         args.dir.display()
     ))?;
     Ok(ExitCode::SUCCESS)

@@ -11,6 +11,22 @@ use crate::failure::Failure;
 /// A server that says nothing for this long is given up.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
+/// The longest time for one file: a segment of 64 MiB over a slow line.
+const BODY_TIME: Duration = Duration::from_secs(600);
+
+/// Reads a file that somebody handed over: a regular file, of at most `max` bytes.
+pub(crate) fn read_file(what: &str, path: &std::path::Path, max: u64) -> Result<Vec<u8>, Failure> {
+    let wrong = |why: String| Failure::new(format!("{what} `{}`: {why}", path.display()));
+    let meta = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
+    if !meta.is_file() {
+        return Err(wrong("is not a file".to_owned()));
+    }
+    if meta.len() > max {
+        return Err(wrong(format!("has `{}` bytes, at most `{max}` are read", meta.len())));
+    }
+    std::fs::read(path).map_err(|error| wrong(error.to_string()))
+}
+
 /// The ledger a command is pointed at.
 pub(crate) fn open(target: &str) -> Result<Box<dyn Source>, Failure> {
     if target.starts_with("http://") {
@@ -46,6 +62,7 @@ impl Server {
         let config = ureq::Agent::config_builder()
             .timeout_connect(Some(ANSWER_TIME))
             .timeout_recv_response(Some(ANSWER_TIME))
+            .timeout_recv_body(Some(BODY_TIME))
             .http_status_as_error(false)
             .build();
         Self { base, agent: config.into() }

@@ -59,6 +59,15 @@ impl Stack {
             .map_err(|error| Failure::new(format!("`{}`: {error}", config.data.display())))?;
         let mut trust = match PolicyFile::read(&policy)? {
             Some(trust) => trust,
+            None if ledger_dir.exists() => {
+                let missing = format!(
+                    "`{}` exists, but its trust policy `{}` does not",
+                    ledger_dir.display(),
+                    policy.display()
+                );
+                return Err(Failure::new(missing)
+                    .hint("bring the trust policy back, or give another directory with --data; keep this one: it holds records"));
+            }
             None => new_ledger(&ledger_dir, &policy)?,
         };
         let attester_dir = config.data.join("attester");

@@ -1,7 +1,6 @@
 //! `sealtrail verify`: the whole ledger, one verdict.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
@@ -12,10 +11,16 @@ use sealtrail_verify::{Options, ReceiptInput, Verdict, Visitor, verify};
 use crate::failure::Failure;
 use crate::output::print;
 use crate::progress::Bar;
-use crate::source;
+use crate::source::{self, read_file};
 
 /// Longest file of body keys: a million keys of 65 bytes.
 const KEYS_BYTES_MAX: u64 = 65 << 20;
+
+/// Longest receipt file: a statement, two entries, two notes and two proofs are under 300 KiB.
+const RECEIPT_BYTES_MAX: u64 = 1 << 20;
+
+/// Longest trust policy: thousands of reference values.
+const POLICY_BYTES_MAX: u64 = 1 << 20;
 
 /// What every command that verifies takes.
 #[derive(Args, Debug)]
@@ -29,8 +34,8 @@ pub(crate) struct Trust {
     pub(crate) body_keys: Option<PathBuf>,
 
     /// Threads to check batches with [default: all cores]
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) threads: Option<u16>,
 }
 
 /// Verify a ledger, all of it, trusting nobody in the building
@@ -56,8 +61,7 @@ pub(crate) struct VerifyArgs {
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let receipts = args.receipt.iter().map(|path| {
-        let bytes =
-            fs::read(path).map_err(|error| Failure::new(format!("receipt `{}`: {error}", path.display())))?;
+        let bytes = read_file("receipt", path, RECEIPT_BYTES_MAX)?;
         Ok(ReceiptInput { name: path.display().to_string(), bytes })
     });
     let receipts = receipts.collect::<Result<Vec<_>, Failure>>()?;
@@ -79,31 +83,23 @@ pub(crate) fn judge(
     visitor: Option<&mut dyn Visitor>,
 ) -> Result<Verdict, Failure> {
     let source = source::open(target)?;
-    let policy = trust.policy.as_ref().map(|path| {
-        fs::read(path).map_err(|error| Failure::new(format!("trust policy `{}`: {error}", path.display())))
-    });
-    let policy = policy.transpose()?;
-    let threads = trust.threads.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
-    let body_keys = trust.body_keys.as_ref().map_or_else(|| Ok(Vec::new()), read_keys)?;
+    let policy =
+        trust.policy.as_ref().map(|path| read_file("trust policy", path, POLICY_BYTES_MAX)).transpose()?;
+    let threads = trust.threads.map_or_else(|| available_parallelism().map_or(1, usize::from), usize::from);
+    let body_keys = trust.body_keys.as_deref().map_or_else(|| Ok(Vec::new()), read_keys)?;
     let bar = Bar::new();
     // Lets the compiler shorten the visitor's lifetime to that of source and bar.
-    let visitor = match visitor {
-        Some(visitor) => Some(&mut *visitor as &mut dyn Visitor),
-        None => None,
-    };
+    let visitor = visitor.map(|visitor| &mut *visitor as &mut dyn Visitor);
     let options = Options { threads, body_keys, receipts, progress: Some(&bar), visitor };
     let verdict = verify(&*source, policy.as_deref(), options);
     bar.finish();
     Ok(verdict)
 }
 
-fn read_keys(path: &PathBuf) -> Result<Vec<BodyKey>, Failure> {
+fn read_keys(path: &Path) -> Result<Vec<BodyKey>, Failure> {
     let wrong = |what: String| Failure::new(format!("body keys `{}`: {what}", path.display()));
-    let length = fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
-    if length > KEYS_BYTES_MAX {
-        return Err(wrong(format!("`{length}` bytes, at most `{KEYS_BYTES_MAX}` are read")));
-    }
-    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let bytes = read_file("body keys", path, KEYS_BYTES_MAX)?;
+    let text = String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
     let key = |(number, line): (usize, &str)| {
         let mut key = [0; 32];
         let decoded = hex::decode_to_slice(line.trim(), &mut key).ok();

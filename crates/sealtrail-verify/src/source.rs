@@ -36,8 +36,10 @@ pub struct Directory(pub PathBuf);
 
 impl Source for Directory {
     fn open(&self, path: &str) -> io::Result<Option<Box<dyn Read + Send>>> {
-        match File::open(self.0.join(path)) {
-            Ok(file) if file.metadata()?.is_file() => Ok(Some(Box::new(file))),
+        // Looked at before it is opened: opening a pipe would wait for its writer.
+        let path_here = self.0.join(path);
+        match std::fs::metadata(&path_here) {
+            Ok(meta) if meta.is_file() => Ok(Some(Box::new(File::open(path_here)?))),
             Ok(_) => Err(io::Error::other(format!("`{path}` is not a file"))),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(None)

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -61,6 +62,27 @@ impl StateDir {
         }
     }
 
+    /// The key of this agent's request digests, made once. Whoever has it and a signed body can try out what redaction
+    /// removed, so nobody but the owner reads it, and it never leaves this directory.
+    pub(crate) fn request_key(&self, env: &Environment) -> Result<[u8; 32], OutboxError> {
+        let path = self.path.join("requests.key");
+        let io = |source| OutboxError::Io { path: self.path.clone(), source };
+        match std::fs::read(&path) {
+            Ok(key) => {
+                let wrong =
+                    |_| io(io::Error::new(io::ErrorKind::InvalidData, "`requests.key` has not 32 bytes"));
+                key.as_slice().try_into().map_err(wrong)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut key = [0; 32];
+                env.random.fill(&mut key)?;
+                replace_secret(&path, &key).map_err(io)?;
+                Ok(key)
+            }
+            Err(error) => Err(io(error)),
+        }
+    }
+
     /// Keeps an epoch's newest receipt file in place of its older ones.
     pub(crate) fn keep_receipt(&self, epoch: Identity, sequence: u64, file: &[u8]) -> io::Result<()> {
         let dir = self.path.join("receipts");
@@ -95,8 +117,17 @@ impl StateDir {
 
 /// Writes a file whole or not at all, synced.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, bytes, 0o666)
+}
+
+/// As [`replace`], for what only the owner may read.
+fn replace_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with_mode(path, bytes, 0o600)
+}
+
+fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let unfinished = path.with_extension("tmp");
-    let mut file = File::create(&unfinished)?;
+    let mut file = File::options().create(true).truncate(true).write(true).mode(mode).open(&unfinished)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&unfinished, path)?;

@@ -70,13 +70,14 @@ impl Refusal {
     }
 }
 
-/// Success: `ExportLogsServiceResponse`, empty, or with a warning. Nothing is ever rejected partially.
-pub(crate) fn success(encoding: Encoding, warning: Option<&str>) -> Vec<u8> {
+/// Success: `ExportLogsServiceResponse`, empty, or with a warning and the number of records that were dropped for good.
+pub(crate) fn success(encoding: Encoding, rejected: u64, warning: Option<&str>) -> Vec<u8> {
     match (encoding, warning) {
         (Encoding::Protobuf, None) => Vec::new(),
         (Encoding::Protobuf, Some(warning)) => {
             // ExportLogsPartialSuccess { int64 rejected_log_records = 1; string error_message = 2; }
             let mut partial = Vec::new();
+            varint_field(&mut partial, 1, rejected);
             bytes_field(&mut partial, 2, warning.as_bytes());
             let mut response = Vec::new();
             bytes_field(&mut response, 1, &partial);
@@ -84,7 +85,8 @@ pub(crate) fn success(encoding: Encoding, warning: Option<&str>) -> Vec<u8> {
         }
         (Encoding::Json, None) => b"{}".to_vec(),
         (Encoding::Json, Some(warning)) => {
-            let partial = serde_json::json!({ "rejectedLogRecords": "0", "errorMessage": warning });
+            let partial =
+                serde_json::json!({ "rejectedLogRecords": rejected.to_string(), "errorMessage": warning });
             serde_json::json!({ "partialSuccess": partial }).to_string().into_bytes()
         }
     }
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_warning_rejects_nothing() {
-        let bytes = success(Encoding::Protobuf, Some("two records were malformed"));
+        let bytes = success(Encoding::Protobuf, 0, Some("two records were malformed"));
         let partial = ExportLogsServiceResponse::decode(bytes.as_slice()).unwrap().partial_success.unwrap();
         assert_eq!(partial.rejected_log_records, 0);
         assert_eq!(partial.error_message, "two records were malformed");

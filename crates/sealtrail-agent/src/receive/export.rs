@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sealtrail_core::hash::sha256;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Code, Refusal};
 use super::body::{Memory, Payload, ReadError};
+use super::digest::RequestKey;
 use crate::config::Acknowledge;
 use crate::environment::Environment;
 use crate::otlp::{Encoding, Reason};
@@ -44,6 +44,7 @@ impl Answering {
 #[derive(Clone, Debug)]
 pub(crate) struct Exporter {
     pub(crate) env: Environment,
+    pub(crate) key: RequestKey,
     pub(crate) intake: Intake,
     pub(crate) progress: Progress,
     pub(crate) status: Status,
@@ -54,8 +55,8 @@ pub(crate) struct Exporter {
 /// What to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Success, perhaps with a warning.
-    Accepted(Option<String>),
+    /// Success, perhaps with a warning, and how many records were dropped for good.
+    Accepted(Option<String>, u64),
     /// 400, INVALID_ARGUMENT.
     Invalid(String),
     /// 413, RESOURCE_EXHAUSTED without RetryInfo.
@@ -70,7 +71,7 @@ impl Outcome {
     /// The status that tells a refusal.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Accepted(_) => None,
+            Self::Accepted(..) => None,
             Self::Gone => Some(Refusal {
                 code: Code::Unavailable,
                 message: "request was not read to its end".to_owned(),
@@ -122,7 +123,7 @@ impl Exporter {
     async fn take(&self, encoding: Encoding, payload: Payload, deadline: Instant) -> Outcome {
         let received = Received {
             encoding,
-            digest: sha256(&[&payload.bytes]),
+            digest: self.key.digest(encoding, &payload.bytes),
             bytes: payload.bytes,
             received_at_ns: self.env.clock.wall_ns(),
             _permit: payload.permit,
@@ -146,7 +147,7 @@ impl Exporter {
                     None => Ok(Fate::Safe),
                 };
                 match fate {
-                    Ok(Fate::Safe) => Outcome::Accepted(warning(stubs, dropped)),
+                    Ok(Fate::Safe) => Outcome::Accepted(warning(stubs, dropped), dropped),
                     Ok(Fate::Lost) => Outcome::Deferred(Deferred::Lost),
                     Err(_) => Outcome::Deferred(Deferred::Late),
                 }
@@ -164,7 +165,7 @@ impl Exporter {
 
     fn count(&self, outcome: Outcome) -> Outcome {
         let counter = match &outcome {
-            Outcome::Accepted(_) => Counter::RequestsAccepted,
+            Outcome::Accepted(..) => Counter::RequestsAccepted,
             Outcome::Invalid(_) | Outcome::TooLarge(_) => Counter::RequestsRejected,
             Outcome::Deferred(_) => Counter::RequestsDeferred,
             Outcome::Gone => return outcome,

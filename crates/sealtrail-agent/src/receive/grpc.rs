@@ -149,11 +149,11 @@ async fn read_message(
 }
 
 fn accepted(outcome: &Outcome) -> Answer {
-    let warning = match outcome {
-        Outcome::Accepted(warning) => warning.as_deref(),
-        _ => None,
+    let (warning, rejected) = match outcome {
+        Outcome::Accepted(warning, dropped) => (warning.as_deref(), *dropped),
+        _ => (None, 0),
     };
-    let message = success(Encoding::Protobuf, warning);
+    let message = success(Encoding::Protobuf, rejected, warning);
     let mut framed = vec![0];
     framed.extend_from_slice(&u32::try_from(message.len()).unwrap_or_default().to_be_bytes());
     framed.extend_from_slice(&message);

@@ -108,11 +108,11 @@ fn content_type(encoding: Encoding) -> &'static str {
 
 fn answer(encoding: Encoding, outcome: &Outcome) -> Answer {
     let Some(refusal) = outcome.refusal() else {
-        let warning = match outcome {
-            Outcome::Accepted(warning) => warning.as_deref(),
-            _ => None,
+        let (warning, rejected) = match outcome {
+            Outcome::Accepted(warning, dropped) => (warning.as_deref(), *dropped),
+            _ => (None, 0),
         };
-        return bytes(StatusCode::OK, content_type(encoding), success(encoding, warning));
+        return bytes(StatusCode::OK, content_type(encoding), success(encoding, rejected, warning));
     };
     let status = match outcome {
         Outcome::Invalid(_) => StatusCode::BAD_REQUEST,

@@ -3,12 +3,14 @@
 mod answer;
 mod body;
 mod connection;
+mod digest;
 mod export;
 mod grpc;
 mod http;
 mod places;
 
 pub(crate) use connection::serve;
+pub(crate) use digest::RequestKey;
 pub(crate) use export::{Answering, Exporter};
 pub(crate) use grpc::Grpc;
 pub(crate) use http::Http;

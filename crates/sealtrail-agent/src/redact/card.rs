@@ -11,24 +11,29 @@ pub(super) fn find_at(text: &[u8], from: usize) -> Option<Range<usize>> {
     let mut at = from;
     loop {
         let start = at + text.get(at..)?.iter().position(u8::is_ascii_digit)?;
-        let (end, digits) = run(text, start);
-        if stands_alone(text, start, end) && is_card(&digits) {
-            return Some(start..end);
+        let (ends, digits) = run(text, start);
+        // The longest number that is a card: other groups of digits may stand before and after it.
+        let card = ends.iter().rev().find(|(end, length)| {
+            stands_alone(text, start, *end) && digits.get(..*length).is_some_and(is_card)
+        });
+        if let Some((end, _)) = card {
+            return Some(start..*end);
         }
-        at = end;
+        at = ends.first().map_or(start + 1, |(end, _)| *end);
     }
 }
 
-/// The end of the digits and groups from `start`, and the digits. Groups are joined by one and the same separator and
+/// The ends of the groups from `start`, each with the number of digits up to it, and the digits. Groups are joined by one and the same separator and
 /// have 3 to 6 digits, the first 4, as they are embossed and typed. Digits in plenty are counted, not kept.
-fn run(text: &[u8], start: usize) -> (usize, Vec<u8>) {
+fn run(text: &[u8], start: usize) -> (Vec<(usize, usize)>, Vec<u8>) {
     let group = |from: usize| text.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
     let first = group(start);
     let mut end = start + first;
-    let mut digits =
+    let mut digits: Vec<u8> =
         text.get(start..end).unwrap_or_default().iter().take(DIGITS.end() + 1).copied().collect();
+    let mut ends = vec![(end, digits.len())];
     if first != 4 {
-        return (end, digits);
+        return (ends, digits);
     }
     let separator = text.get(end).copied();
     while separator.is_some_and(|byte| byte == b' ' || byte == b'-') && text.get(end).copied() == separator {
@@ -38,8 +43,9 @@ fn run(text: &[u8], start: usize) -> (usize, Vec<u8>) {
         }
         digits.extend_from_slice(text.get(end + 1..end + 1 + length).unwrap_or_default());
         end += 1 + length;
+        ends.push((end, digits.len()));
     }
-    (end, digits)
+    (ends, digits)
 }
 
 /// Neither part of a word nor of a longer or a decimal number.
@@ -87,6 +93,20 @@ fn has_check_digit(digits: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::find_at;
+
+    #[test]
+    fn finds_cards_beside_other_digits() {
+        for text in [
+            "card 4111 1111 1111 1111 123",
+            "card 4111-1111-1111-1111-123",
+            "2025 4111 1111 1111 1111",
+            "order 1234 4111 1111 1111 1111",
+        ] {
+            let found = find_at(text.as_bytes(), 0).map(|range| &text[range]);
+            let card = found.map(|found| found.replace(['-', ' '], ""));
+            assert_eq!(card.as_deref(), Some("4111111111111111"), "{text}");
+        }
+    }
 
     #[test]
     fn finds_cards_and_nothing_else() {

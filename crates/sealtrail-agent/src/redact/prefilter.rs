@@ -4,7 +4,6 @@
 //! is not in the message is in no text. What it finds by chance costs a search and changes nothing.
 
 use memchr::memchr;
-use memchr::memmem::Finder;
 use regex::bytes::Regex;
 
 use super::detect::{AWS_SECRET_BYTES, literals};
@@ -44,8 +43,7 @@ pub(super) struct Prefilter {
     at_sign: bool,
     digits: bool,
     literals: Option<Regex>,
-    /// A text field of the length of an AWS secret access key: its key and its length on the wire.
-    aws_secret: Option<Finder<'static>>,
+    aws_secret: bool,
 }
 
 impl Prefilter {
@@ -62,7 +60,7 @@ impl Prefilter {
             at_sign: detectors.contains(&Detector::Email),
             digits: detectors.contains(&Detector::Card),
             literals,
-            aws_secret: aws_secret.then(|| Finder::new(&[0x0a, AWS_SECRET_BYTES as u8]).into_owned()),
+            aws_secret,
         }
     }
 
@@ -72,7 +70,7 @@ impl Prefilter {
             at_sign: self.at_sign && memchr(b'@', bytes).is_some(),
             digits: self.digits && has_digits(bytes),
             literal: self.literals.as_ref().is_some_and(|literals| literals.is_match(bytes)),
-            aws_secret: self.aws_secret.as_ref().is_some_and(|finder| finder.find(bytes).is_some()),
+            aws_secret: self.aws_secret && has_secret_row(bytes),
         }
     }
 }
@@ -98,9 +96,39 @@ fn has_digits(bytes: &[u8]) -> bool {
     false
 }
 
+/// Whether there are enough characters in a row for an AWS secret access key. Such a row covers at least one of every
+/// forty bytes, so only those are looked at; nothing of the encoding around a text is assumed.
+fn has_secret_row(bytes: &[u8]) -> bool {
+    let of_row = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+');
+    let mut at = AWS_SECRET_BYTES - 1;
+    while let Some(byte) = bytes.get(at) {
+        if of_row(byte) {
+            let (before, after) = bytes.split_at_checked(at).unwrap_or_default();
+            let left = before.iter().rev().take_while(|byte| of_row(byte)).count();
+            let right = after.iter().take_while(|byte| of_row(byte)).count();
+            if left + right >= AWS_SECRET_BYTES {
+                return true;
+            }
+            at += right;
+        }
+        at += AWS_SECRET_BYTES;
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_secret_characters() {
+        for before in 0..90 {
+            let text =
+                |length| format!("{}{}{}", "-".repeat(before), "k".repeat(length), "-".repeat(before % 7));
+            assert!(has_secret_row(text(40).as_bytes()), "{before}");
+            assert!(!has_secret_row(text(39).as_bytes()), "{before}");
+        }
+    }
 
     #[test]
     fn rows_of_digits() {

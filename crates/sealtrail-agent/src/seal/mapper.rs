@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use sealtrail_core::body::STUBS_MAX;
-use sealtrail_core::hash::Hash;
+use sealtrail_core::hash::{Hash, sha256};
 use sealtrail_core::statement::{Close, Totals};
 use tokio::sync::oneshot;
 
@@ -201,7 +201,7 @@ impl Mapper {
                 reason: Reason::Malformed,
                 received_at_ns: received.received_at_ns,
             };
-            self.request_stub(Some(received.digest), stub)?;
+            self.request_stub(Some(received), stub)?;
             return Ok(Verdict::Unparseable);
         };
         let mut cursor = request.cursor();
@@ -243,7 +243,7 @@ impl Mapper {
     }
 
     /// Puts a stub for a whole request into the open batch; the batch's tally says when it only counts it.
-    fn request_stub(&mut self, digest: Option<Hash>, stub: RequestStub) -> Result<(), Gone> {
+    fn request_stub(&mut self, received: Option<&Received>, stub: RequestStub) -> Result<(), Gone> {
         match self.stage {
             Stage::Closed => return Ok(()),
             Stage::Between => {
@@ -255,14 +255,15 @@ impl Mapper {
             Stage::Sealing => self.open(stub.received_at_ns),
         }
         let RequestStub { length, reason, received_at_ns } = stub;
+        let hash = received.map(|received| sha256(&[&received.bytes]));
         let mut before = self.lines.tally();
-        while self.lines.push_request_stub(digest, length, reason, received_at_ns) == Filled::Full {
+        while self.lines.push_request_stub(hash, length, reason, received_at_ns) == Filled::Full {
             self.cut()?;
             self.open(received_at_ns);
             before = self.lines.tally();
         }
-        if let Some(digest) = digest.filter(|_| self.lines.tally().sealed > before.sealed) {
-            self.remember(digest, Known { ordinal: Some(self.ordinal), stubs: 1, dropped: 0 });
+        if let Some(received) = received.filter(|_| self.lines.tally().sealed > before.sealed) {
+            self.remember(received.digest, Known { ordinal: Some(self.ordinal), stubs: 1, dropped: 0 });
         }
         Ok(())
     }

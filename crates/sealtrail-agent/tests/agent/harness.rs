@@ -55,6 +55,15 @@ impl World {
         Self { extra: extra.to_owned(), ..Self::new() }
     }
 
+    /// The digest by which the agent knows a protobuf request, computed as one who has its state directory could.
+    pub fn request_digest(&self, request: &[u8]) -> [u8; 32] {
+        let key = std::fs::read(self.state_dir().join("requests.key")).unwrap();
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &key);
+        let mut digest = [0; 32];
+        digest.copy_from_slice(aws_lc_rs::hmac::sign(&key, &[&[0], request].concat()).as_ref());
+        digest
+    }
+
     pub fn state_dir(&self) -> PathBuf {
         self.dir.path().join("state")
     }

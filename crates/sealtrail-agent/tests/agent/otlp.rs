@@ -74,6 +74,11 @@ pub async fn post(to: SocketAddr, body: Vec<u8>) -> Answer {
     send(to, "POST", "/v1/logs", &[("content-type", PROTOBUF)], body).await.unwrap()
 }
 
+/// The same under another content type.
+pub async fn post_as(to: SocketAddr, content_type: &str, body: Vec<u8>) -> Answer {
+    send(to, "POST", "/v1/logs", &[("content-type", content_type)], body).await.unwrap()
+}
+
 /// Any HTTP/1 request.
 pub async fn send(
     to: SocketAddr,

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use http::StatusCode;
 use sealtrail_agent::Counter;
-use sealtrail_core::hash::sha256;
 
 use crate::harness::{World, eventually};
 use crate::ledger::Mode;
@@ -35,7 +34,7 @@ async fn a_resend_is_counted_and_not_sealed_again() {
     let state = world.ledger.state();
     let totals = state.totals();
     assert_eq!((totals.received, totals.sealed, totals.resent), (22, 8, 14));
-    assert_eq!(state.requests, [sha256(&[&body]), sha256(&[&one("another")])]);
+    assert_eq!(state.requests, [world.request_digest(&body), world.request_digest(&one("another"))]);
 }
 
 #[tokio::test]
@@ -168,7 +167,7 @@ async fn a_digest_that_is_not_in_the_signed_body_is_not_believed() {
     let agent = world.start();
     expect(&world, &agent, &one("true"), StatusCode::OK).await;
     agent.shutdown();
-    let (signed, forged) = (sha256(&[&one("true")]), sha256(&[&one("suppress me")]));
+    let (signed, forged) = (world.request_digest(&one("true")), world.request_digest(&one("suppress me")));
     let replaced = replace_in_outbox(&world.state_dir(), &hex::encode(signed), &hex::encode(forged));
     assert_eq!(replaced, 1);
     let agent = world.start();
@@ -203,4 +202,30 @@ fn replace_in_outbox(state: &Path, from: &str, to: &str) -> usize {
         std::fs::write(entry.path(), bytes).unwrap();
     }
     replaced
+}
+
+/// The same bytes under the wrong content type first: what is right afterwards is not taken for a resend of it.
+#[tokio::test]
+async fn a_request_under_another_content_type_is_another_request() {
+    let world = World::new();
+    let agent = world.start();
+    let wrong = crate::otlp::post_as(agent.http_address(), "application/json", one("kept")).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    expect(&world, &agent, &one("kept"), StatusCode::OK).await;
+    agent.shutdown();
+    assert_eq!(world.ledger.state().bodies(), ["kept"]);
+    assert_eq!(world.ledger.state().totals().resent, 0);
+}
+
+/// Whoever reads a signed body cannot try out what redaction removed against the digest of the request.
+#[tokio::test]
+async fn a_signed_body_holds_no_plain_digest_of_a_request() {
+    let world = World::new();
+    let agent = world.start();
+    let body = one("pay with 4111 1111 1111 1111");
+    expect(&world, &agent, &body, StatusCode::OK).await;
+    agent.shutdown();
+    let requests = world.ledger.state().requests.clone();
+    assert_eq!(requests, [world.request_digest(&body)]);
+    assert_ne!(requests, [sealtrail_core::hash::sha256(&[&body])]);
 }

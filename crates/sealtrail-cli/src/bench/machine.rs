@@ -45,7 +45,7 @@ pub(crate) fn require_disk(dir: &Path) -> Result<(), Failure> {
     const IN_MEMORY: [(i64, &str); 2] = [(0x0102_1994, "tmpfs"), (0x8584_58f6, "ramfs")];
     let stat =
         rustix::fs::statfs(dir).map_err(|error| Failure::new(format!("`{}`: {error}", dir.display())))?;
-    match IN_MEMORY.iter().find(|(magic, _)| *magic == i64::from(stat.f_type)) {
+    match IN_MEMORY.iter().find(|(magic, _)| *magic == stat.f_type) {
         Some((_, name)) => {
             Err(Failure::new(format!("`{}` is on {name}: figures would mean nothing", dir.display()))
                 .hint("give a directory on a real disk with --dir"))

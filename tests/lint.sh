@@ -49,9 +49,12 @@ documented() {
 }
 
 step cargo fmt --all --check
-step cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+step cargo fmt --manifest-path examples/rust-client/Cargo.toml --check
+step cargo clippy --locked --workspace --all-targets --quiet --keep-going -- -D warnings
 step documented
+step tests/named.sh
 step cargo_deny check --hide-inclusion-graph licenses bans sources
+step cargo_deny --manifest-path examples/rust-client/Cargo.toml check --hide-inclusion-graph licenses sources
 step advisories
 echo
 if [ ${#failed[@]} -gt 0 ]; then

@@ -142,6 +142,9 @@ impl Parts {
         let origin = self.origin();
         let io = |source| OutboxError::Io { path: self.state.path().to_owned(), source };
         let recovered = recover(self.state.path(), &origin, &status).map_err(io)?;
+        if recovered.foreign {
+            return Err(OutboxError::Foreign(self.state.path().to_owned()).into());
+        }
         let grpc = listen(self.settings.config.otlp.grpc)?;
         let http = listen(self.settings.config.otlp.http)?;
         let (grpc_address, http_address) = (address(&grpc)?, address(&http)?);
@@ -311,13 +314,14 @@ async fn live(
     shared: Shared,
 ) {
     let (end, ending) = watch::channel(false);
+    let serving = ending.clone();
     let receivers = [
         tokio::net::TcpListener::from_std(grpc)
-            .map(|l| tokio::spawn(serve(l, Grpc(exporter.clone()), shared.status.clone(), ending.clone()))),
+            .map(|l| tokio::spawn(serve(l, Grpc(exporter.clone()), shared.status.clone(), serving.clone()))),
         tokio::net::TcpListener::from_std(http)
-            .map(|l| tokio::spawn(serve(l, Http(exporter), shared.status.clone(), ending))),
+            .map(|l| tokio::spawn(serve(l, Http(exporter), shared.status.clone(), serving))),
     ];
-    let submitter = tokio::spawn(submitter.run());
+    let submitter = tokio::spawn(submitter.run(ending.clone()));
     lifecycle.run().await;
     let _ = end.send(true);
     if !shared.progress.aborted() {
@@ -326,7 +330,8 @@ async fn live(
             let _ = receiver.await;
         }
     }
-    submitter.abort();
+    // It ends by itself, after the disk has its last receipt.
+    let _ = submitter.await;
     shared.intake.stop();
     let _ = tokio::task::spawn_blocking(move || shared.outbox.send(Append::Stop)).await;
 }
@@ -376,9 +381,7 @@ impl AgentHandle {
     /// The state now.
     #[must_use]
     pub fn status(&self) -> Snapshot {
-        let mut snapshot = self.status.snapshot();
-        snapshot.outbox_pending_bytes = self.progress.pending_bytes();
-        snapshot
+        self.progress.snapshot(&self.status)
     }
 
     /// The notices since the last call, oldest first.

@@ -27,6 +27,9 @@ const ROTATE_BEFORE_END: u32 = 10;
 /// How long requests wait while one epoch follows another; after that they are told to come again.
 const ROTATION_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long sealing the close may take at least, whatever the configuration allows for the ledger.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What the agent is told to do.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -125,7 +128,7 @@ impl Lifecycle {
             ended = self.close().await;
         }
         if ended == Ended::Failed {
-            self.progress.fail();
+            self.progress.abort();
         }
         self.intake.accept(false);
         self.status.enter(Phase::Stopped);
@@ -164,7 +167,6 @@ impl Lifecycle {
     /// Serves an epoch until something asks for its end.
     async fn serve(&mut self, serving: Serving) -> Event {
         self.status.enter(Phase::Ready);
-        self.answering.set(self.opener.settings.config.acknowledge);
         self.intake.accept(true);
         let mut watch = self.progress.watch();
         tokio::select! {
@@ -264,9 +266,13 @@ impl Lifecycle {
         let outbox = self.outbox.clone();
         let append = Append::Open { framed: opened.framed, done };
         let sent = tokio::task::spawn_blocking(move || outbox.send(append)).await;
-        if !matches!(sent, Ok(Ok(()))) || synced.await.is_err() {
+        if !matches!(sent, Ok(Ok(()))) {
             return Err(Ended::Failed);
         }
+        let synced = interruptible(&mut self.inbox, &self.progress, synced).await?;
+        synced.map_err(|_| Ended::Failed)?;
+        // Before the mapper's verdicts on this epoch's requests, which are answered by it.
+        self.answering.set(self.opener.settings.config.acknowledge);
         let epoch = opened.epoch.id;
         self.bases.begin(epoch, base);
         self.status.set_epoch(epoch);
@@ -307,20 +313,28 @@ impl Lifecycle {
         interruptible(&mut self.inbox, &self.progress, drained).await?.map(drop).map_err(|_| Ended::Failed)
     }
 
-    /// Closes the epoch for good: nothing new is taken, what is there is sealed, and the ledger gets as much of it as the
-    /// configured time allows. The rest stays in the outbox for the next start.
-    async fn close(&mut self) -> Ended {
-        self.intake.accept(false);
-        self.status.enter(Phase::Closing);
+    /// Seals what was taken and a close, and waits until both are synced.
+    async fn seal_close(&mut self) -> Ended {
         let (sender, receiver) = oneshot::channel();
         self.intake.control(Message::Close(CloseReason::Stop, None, sender)).await;
         let Ok(Closed { ordinal, .. }) = receiver.await else { return Ended::Failed };
         let mut watch = self.progress.watch();
         let sealed = watch.wait_for(|reached| reached.failed || reached.sealed > ordinal).await;
-        if !sealed.is_ok_and(|reached| !reached.failed) {
+        if sealed.is_ok_and(|reached| !reached.failed) { Ended::Stopped } else { Ended::Failed }
+    }
+
+    /// Closes the epoch for good: nothing new is taken, what is there is sealed, and the ledger gets as much of it as the
+    /// configured time allows. The rest stays in the outbox for the next start.
+    async fn close(&mut self) -> Ended {
+        self.intake.accept(false);
+        self.status.enter(Phase::Closing);
+        let patience = Duration::from_millis(self.opener.settings.config.drain_ms);
+        if timeout(patience.max(CLOSE_PATIENCE), self.seal_close()).await != Ok(Ended::Stopped) {
+            let text = "stopped without a close: the outbox cannot be written".to_owned();
+            self.status.notice(Level::Error, text);
             return Ended::Failed;
         }
-        let patience = Duration::from_millis(self.opener.settings.config.drain_ms);
+        let mut watch = self.progress.watch();
         if timeout(patience, watch.wait_for(|reached| reached.failed || reached.pending == 0)).await.is_err()
         {
             let text = "stopped before the ledger had everything; the rest stays in the outbox".to_owned();

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::config::Acknowledge;
 use crate::outbox::Position;
+use crate::status::{Snapshot, Status};
 
 /// Most refused ordinals remembered: nobody waits longer than 8 s, and not even a flood is refused faster than 500 a
 /// second.
@@ -138,6 +139,15 @@ impl Progress {
     /// Bytes that wait for the ledger.
     pub(crate) fn pending_bytes(&self) -> u64 {
         self.0.pending_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The agent's state, what waits for the ledger included.
+    pub(crate) fn snapshot(&self, status: &Status) -> Snapshot {
+        Snapshot {
+            outbox_pending_bytes: self.pending_bytes(),
+            outbox_pending_batches: self.0.reached.borrow().pending,
+            ..status.snapshot()
+        }
     }
 
     /// Whether the outbox has room for records. Heartbeats, closes and marks may go beyond, within [`Self::has_reserve`].

@@ -118,6 +118,8 @@ pub struct Snapshot {
     pub troubles: BTreeMap<String, String>,
     /// Bytes in the outbox without a receipt.
     pub outbox_pending_bytes: u64,
+    /// Batches in the outbox without a receipt.
+    pub outbox_pending_batches: u64,
     /// Counters by name.
     pub counters: BTreeMap<String, u64>,
 }
@@ -151,6 +153,11 @@ impl Snapshot {
         };
         gauge("ready", "Whether records are taken", ready.into());
         gauge("outbox_pending_bytes", "Bytes in the outbox without a receipt", self.outbox_pending_bytes);
+        gauge(
+            "outbox_pending_batches",
+            "Batches in the outbox without a receipt",
+            self.outbox_pending_batches,
+        );
         text.push_str("# HELP sealtrail_agent_trouble What is wrong at present.\n# TYPE sealtrail_agent_trouble gauge\n");
         for part in ["ledger", "receipt", "refused", "outbox"] {
             let value = u8::from(self.troubles.contains_key(part));
@@ -245,6 +252,7 @@ impl Status {
             epoch: inner.epoch.map(|epoch| hex::encode(epoch.0)),
             troubles: inner.troubles.clone(),
             outbox_pending_bytes: 0,
+            outbox_pending_batches: 0,
             counters: counters
                 .map(|((_, name, _), n)| ((*name).to_owned(), n.load(Ordering::Relaxed)))
                 .collect(),

@@ -51,6 +51,9 @@ pub enum OutboxError {
         /// Why.
         source: io::Error,
     },
+    /// Another trail's batches wait here for their receipts; an agent configured for that trail has to send them first.
+    #[error("state directory `{0}` holds batches for another trail")]
+    Foreign(PathBuf),
     /// The name that was kept is not one.
     #[error("state directory `{0}` keeps an instance name that is not one")]
     Instance(PathBuf),

@@ -27,6 +27,8 @@ pub(crate) struct Recovered {
     pub(crate) pending_bytes: u64,
     /// Batches without a receipt.
     pub(crate) pending_batches: u64,
+    /// Whether some of them are for another trail or ledger.
+    pub(crate) foreign: bool,
     /// Last committed sequence of each epoch with a mark.
     pub(crate) committed: HashMap<Identity, u64>,
     /// Epochs that are believed.
@@ -37,8 +39,18 @@ pub(crate) struct Recovered {
 
 struct Scan<'a> {
     origin: &'a Origin,
-    pending: VecDeque<(Identity, u64, Position, u64)>,
+    pending: VecDeque<Pending>,
     found: Recovered,
+    foreign: bool,
+}
+
+/// A batch without a mark so far.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    epoch: Identity,
+    sequence: u64,
+    position: Position,
+    bytes: u64,
     foreign: bool,
 }
 
@@ -55,6 +67,7 @@ pub(crate) fn recover(state: &Path, origin: &Origin, status: &Status) -> io::Res
             start: Position { file: next_number, offset: 0 },
             pending_bytes: 0,
             pending_batches: 0,
+            foreign: false,
             committed: HashMap::new(),
             epochs: Epochs::default(),
             candidates: Candidates::default(),
@@ -112,16 +125,18 @@ impl Scan<'_> {
                     self.hold(*held);
                 }
             }
-            _ if self.foreign => {}
             Item::Committed { epoch, sequence, held } => {
-                self.hold(*held);
+                if !self.foreign {
+                    self.hold(*held);
+                }
                 self.found.committed.insert(*epoch, *sequence);
-                self.pending.retain(|(e, s, ..)| e != epoch || s > sequence);
+                self.pending.retain(|p| p.epoch != *epoch || p.sequence > *sequence);
             }
             Item::Batch { statement, .. } => {
                 if let Some((epoch, sequence)) = batch_name(statement) {
                     let position = Position { file: number, offset: raw.offset };
-                    self.pending.push_back((epoch, sequence, position, raw.bytes()));
+                    let (bytes, foreign) = (raw.bytes(), self.foreign);
+                    self.pending.push_back(Pending { epoch, sequence, position, bytes, foreign });
                 }
             }
             _ => {}
@@ -155,11 +170,12 @@ impl Scan<'_> {
 
     fn finish(mut self) -> Recovered {
         let committed = &self.found.committed;
-        self.pending.retain(|(epoch, sequence, ..)| committed.get(epoch).is_none_or(|last| sequence > last));
-        if let Some((.., first, _)) = self.pending.front() {
-            self.found.start = *first;
+        self.pending.retain(|p| committed.get(&p.epoch).is_none_or(|last| p.sequence > *last));
+        if let Some(first) = self.pending.front() {
+            self.found.start = first.position;
         }
-        self.found.pending_bytes = self.pending.iter().map(|(.., bytes)| bytes).sum();
+        self.found.foreign = self.pending.iter().any(|p| p.foreign);
+        self.found.pending_bytes = self.pending.iter().map(|p| p.bytes).sum();
         self.found.pending_batches = self.pending.len() as u64;
         self.found
     }

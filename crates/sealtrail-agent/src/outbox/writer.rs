@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, fallocate};
@@ -144,10 +144,7 @@ impl Writer {
                 Append::Stop => go_on = false,
             }
             if go_on && bytes.len() < GROUP_BYTES_MAX {
-                next = match incoming.try_recv() {
-                    Ok(append) => Some(append),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-                };
+                next = incoming.try_recv().ok();
             }
         }
         self.append(&bytes)?;

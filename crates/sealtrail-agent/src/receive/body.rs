@@ -211,12 +211,12 @@ fn decompress(
     decoder: &mut ZstdDecoder<'_>,
     sink: &mut Sink,
     at_end: &mut bool,
-    buffer: &mut Vec<u8>,
+    buffer: &mut [u8],
     bytes: &[u8],
 ) -> Result<(), ReadError> {
     let mut input = InBuffer::around(bytes);
     loop {
-        let mut output = OutBuffer::around(buffer);
+        let mut output = OutBuffer::around(&mut *buffer);
         // Zero: a frame has ended. Another may follow.
         let hint = decoder.run(&mut input, &mut output);
         let written = output.pos();

@@ -62,7 +62,7 @@ pub(crate) enum Outcome {
     TooLarge(String),
     /// 503, UNAVAILABLE, with the time to come again.
     Deferred(Deferred),
-    /// Nobody is there to answer.
+    /// The body broke off. Mostly nobody is there to hear it; whoever is should come again.
     Gone,
 }
 
@@ -70,7 +70,12 @@ impl Outcome {
     /// The status that tells a refusal.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Accepted(_) | Self::Gone => None,
+            Self::Accepted(_) => None,
+            Self::Gone => Some(Refusal {
+                code: Code::Unavailable,
+                message: "request was not read to its end".to_owned(),
+                retry_after: Some(RETRY_AFTER),
+            }),
             Self::Invalid(message) => Some(Refusal::final_(Code::InvalidArgument, message)),
             Self::TooLarge(message) => Some(Refusal::final_(Code::ResourceExhausted, message)),
             Self::Deferred(why) => {
@@ -120,9 +125,8 @@ impl Exporter {
             digest: sha256(&[&payload.bytes]),
             bytes: payload.bytes,
             received_at_ns: self.env.clock.wall_ns(),
-            permit: payload.permit,
+            _permit: payload.permit,
         };
-        let acknowledge = self.answering.get();
         let verdict = match self.intake.offer(received) {
             Ok(verdict) => verdict,
             Err(why) => return Outcome::Deferred(why),
@@ -136,7 +140,9 @@ impl Exporter {
             }
             Ok(Ok(Verdict::Accepted { ordinal, stubs, dropped })) => {
                 let fate = match ordinal {
-                    Some(ordinal) => timeout_at(deadline, self.progress.wait(ordinal, acknowledge)).await,
+                    Some(ordinal) => {
+                        timeout_at(deadline, self.progress.wait(ordinal, self.answering.get())).await
+                    }
                     None => Ok(Fate::Safe),
                 };
                 match fate {

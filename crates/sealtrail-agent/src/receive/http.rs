@@ -41,8 +41,7 @@ impl Http {
             ("/healthz", _) => self.healthz(),
             ("/readyz", _) => self.readyz(),
             ("/metrics", _) => {
-                let mut snapshot = self.0.status.snapshot();
-                snapshot.outbox_pending_bytes = self.0.progress.pending_bytes();
+                let snapshot = self.0.progress.snapshot(&self.0.status);
                 text(StatusCode::OK, "text/plain; version=0.0.4", snapshot.prometheus())
             }
             // `/v1/audit` among them: kept free for OpenTelemetry's proposed audit signal.

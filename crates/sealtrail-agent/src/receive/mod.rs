@@ -6,6 +6,7 @@ mod connection;
 mod export;
 mod grpc;
 mod http;
+mod places;
 
 pub(crate) use connection::serve;
 pub(crate) use export::{Answering, Exporter};

@@ -28,7 +28,7 @@ pub(crate) struct Received {
     /// The agent's clock when it was there, ns.
     pub(crate) received_at_ns: u64,
     /// Its share of the memory for requests.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    pub(crate) _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A request that was not read to its end, or whose frame is broken.

@@ -11,7 +11,7 @@ use sealtrail_core::statement::{Close, Totals};
 use tokio::sync::oneshot;
 
 use super::resend::{Known, Resends};
-use super::{Closed, Deferred, Job, Lines, Message, Received, RequestStub, Verdict};
+use super::{Closed, Deferred, Job, Lines, Message, Next, Received, RequestStub, Verdict};
 use crate::environment::Environment;
 use crate::otlp::{BatchLines, Limits, PlainBody, Progress as Filled, Reason, Request, Tally};
 use crate::progress::Progress;
@@ -337,10 +337,10 @@ impl Mapper {
         close: Option<(Close, oneshot::Sender<Closed>)>,
     ) -> Result<(), Gone> {
         self.publish();
-        let job = Job::Batch { ordinal: self.ordinal, lines, first_ns, totals: self.totals, close };
+        let next = Next { ordinal: self.ordinal, lines, first_ns, totals: self.totals, close };
         self.ordinal += 1;
         self.last_cut_ns = self.env.clock.monotonic_ns();
-        self.jobs.send(job).map_err(|_| Gone)
+        self.jobs.send(Job::Batch(Box::new(next))).map_err(|_| Gone)
     }
 
     /// Adds what was counted since the last batch to the agent's counters.

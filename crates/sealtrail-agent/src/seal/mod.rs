@@ -15,4 +15,4 @@ mod sealer;
 
 pub(crate) use intake::{Deferred, Intake, Message, Received, RequestStub, Verdict, intake};
 pub(crate) use mapper::{Mapper, MapperParts, MapperSettings};
-pub(crate) use sealer::{Closed, Epoch, Job, Lines, Sealer, SealerParts, Seen};
+pub(crate) use sealer::{Closed, Epoch, Job, Lines, Next, Sealer, SealerParts, Seen};

@@ -70,16 +70,20 @@ pub(crate) struct Lines {
 pub(crate) enum Job {
     /// The epoch of the batches that follow.
     Begin(Box<Epoch>),
-    /// One batch.
-    Batch {
-        ordinal: u64,
-        /// `None`: a heartbeat or a close.
-        lines: Option<Lines>,
-        /// When its first record was received, ns.
-        first_ns: Option<u64>,
-        totals: Totals,
-        close: Option<(Close, oneshot::Sender<Closed>)>,
-    },
+    /// The next batch.
+    Batch(Box<Next>),
+}
+
+/// A batch to be sealed.
+#[derive(Debug)]
+pub(crate) struct Next {
+    pub(crate) ordinal: u64,
+    /// `None`: a heartbeat or a close.
+    pub(crate) lines: Option<Lines>,
+    /// When its first record was received, ns.
+    pub(crate) first_ns: Option<u64>,
+    pub(crate) totals: Totals,
+    pub(crate) close: Option<(Close, oneshot::Sender<Closed>)>,
 }
 
 /// Why a batch could not be sealed. Nothing is acknowledged that was not; the agent stops.
@@ -142,11 +146,12 @@ impl Sealer {
     /// Seals what it is given until nobody can give it anything any more.
     pub(crate) fn run(mut self, jobs: &Receiver<Job>) {
         for job in jobs {
-            let Job::Batch { ordinal, lines, first_ns, totals, close } = job else {
-                if let Job::Begin(epoch) = job {
+            let Next { ordinal, lines, first_ns, totals, close } = match job {
+                Job::Begin(epoch) => {
                     self.chain = Some(Chain { prev: epoch.id, epoch, sequence: 0 });
+                    continue;
                 }
-                continue;
+                Job::Batch(next) => *next,
             };
             let (close, closed) = close.unzip();
             let sealed = self.seal(lines.as_ref(), first_ns, totals, close);

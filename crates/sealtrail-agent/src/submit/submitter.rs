@@ -9,6 +9,7 @@ use sealtrail_core::cbor::CborError;
 use sealtrail_core::checkpoint::{Checkpoint, LedgerKey};
 use sealtrail_core::name::{Identity, TrailId};
 use sealtrail_core::receipt::{Receipt, ReceiptError, ReceiptFile};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::api::{BatchResult, BatchesAnswer, Problem, batches_answer, batches_request};
@@ -118,6 +119,9 @@ pub(crate) struct Submitter {
     parts: SubmitterParts,
     queue: Option<Queue>,
     newest: Option<(Identity, u64, ReceiptFile)>,
+    /// The batch that was gone back to last, until a receipt comes. Asked for again it has to wait: it was refused, or the
+    /// ledger goes in circles.
+    rewound: Option<(Identity, u64)>,
     receipt_due: Instant,
     expire_due: Instant,
     released: u64,
@@ -129,11 +133,28 @@ impl Submitter {
         let queue = Queue::new(parts.state.path(), parts.start, parts.settled.clone());
         let now = Instant::now();
         let released = parts.start.file;
-        Self { queue: Some(queue), parts, newest: None, receipt_due: now, expire_due: now, released }
+        Self {
+            queue: Some(queue),
+            parts,
+            newest: None,
+            rewound: None,
+            receipt_due: now,
+            expire_due: now,
+            released,
+        }
     }
 
-    /// Sends what there is, for ever.
-    pub(crate) async fn run(mut self) {
+    /// Sends what there is until told to end. A call to the ledger that is going on then is given up: what it would have
+    /// settled is sent again by the next process.
+    pub(crate) async fn run(mut self, mut end: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.send_all() => {}
+            _ = end.wait_for(|end| *end) => {}
+        }
+        self.keep_receipt().await;
+    }
+
+    async fn send_all(&mut self) {
         let mut backoff = Backoff::new(self.parts.env.clone());
         let mut watch = self.parts.progress.watch();
         loop {
@@ -283,6 +304,7 @@ impl Submitter {
                 self.mark();
                 self.keep_receipt().await;
             }
+            self.rewound = None;
             let file = ReceiptFile { statement: batch.parts().0.to_vec(), receipt };
             self.newest = Some((batch.epoch, batch.sequence, file));
         }
@@ -317,10 +339,13 @@ impl Submitter {
             return Ok(());
         };
         match (problem.status, problem.expected) {
-            (409, Some(expected)) if expected < sequence => {
+            (409, Some(expected)) if expected < sequence && self.rewound != Some((epoch, expected)) => {
                 let found = self.with_queue(move |queue| queue.rewind(epoch, expected, end)).await?;
                 match found {
-                    Ok(true) => Ok(()),
+                    Ok(true) => {
+                        self.rewound = Some((epoch, expected));
+                        Ok(())
+                    }
                     // The ledger takes the batch with the hole before it after a while.
                     Ok(false) => Err(Trouble::Forgotten(expected)),
                     Err(error) => Err(Trouble::Outbox(error.to_string())),
@@ -353,6 +378,8 @@ impl Submitter {
         );
         status.trouble("refused", problem.to_string());
         self.parts.refused.add(batch.epoch, batch.sequence);
+        // The ledger will ask for it when it sees the next one, and take that after a while.
+        self.rewound = Some((batch.epoch, batch.sequence));
         if batch.pending {
             self.account(&batch, true);
         }

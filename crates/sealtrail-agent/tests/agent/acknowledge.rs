@@ -38,7 +38,8 @@ async fn the_newest_receipt_is_kept_for_an_auditor() {
     assert_eq!(files.len(), 1, "{files:?}");
     let file = ReceiptFile::decode(&std::fs::read(files[0].path()).unwrap()).unwrap();
     let key = world.ledger.ledger_key();
-    let included = file.receipt.verify(&file.statement, world.ledger.trail, &key, world.ledger.control).unwrap();
+    let included =
+        file.receipt.verify(&file.statement, world.ledger.trail, &key, world.ledger.control).unwrap();
     // The open, the batch, the close.
     assert_eq!(included.index.0, 2);
 }
@@ -69,7 +70,10 @@ async fn a_process_that_dies_loses_nothing_it_acknowledged() {
     assert_eq!(state.epoch_order.len(), 6);
     for (n, epoch) in state.epoch_order.iter().enumerate() {
         let predecessor = state.epochs[epoch].open.predecessor;
-        assert_eq!(predecessor.map(|p| (p.epoch, p.known)), n.checked_sub(1).map(|b| (state.epoch_order[b], Known::Ledger)));
+        assert_eq!(
+            predecessor.map(|p| (p.epoch, p.known)),
+            n.checked_sub(1).map(|b| (state.epoch_order[b], Known::Ledger))
+        );
     }
 }
 

@@ -111,11 +111,16 @@ impl World {
 
     /// Starts an agent.
     pub fn start_anyhow(&self) -> AgentHandle {
+        self.start_with(self.config())
+    }
+
+    /// Starts an agent with this configuration.
+    pub fn start_with(&self, config: Config) -> AgentHandle {
         let root = self.dir.path().join("development-root.key");
         let program = Path::new("/proc/self/cmdline");
         let attester = Software::open(&root, program).unwrap();
         let env = Environment { clock: self.clock.clone(), ..Environment::system() };
-        Agent::start_in(self.config(), Box::new(attester), env).unwrap()
+        Agent::start_in(config, Box::new(attester), env).unwrap()
     }
 
     /// Everything the ledger was given was as the format asks.

@@ -58,7 +58,8 @@ pub fn request(bodies: impl IntoIterator<Item = String>) -> Vec<u8> {
         ..LogRecord::default()
     });
     let scope = ScopeLogs { log_records: records.collect(), ..ScopeLogs::default() };
-    let resource = Resource { attributes: vec![attribute("service.name", "checkout")], ..Resource::default() };
+    let resource =
+        Resource { attributes: vec![attribute("service.name", "checkout")], ..Resource::default() };
     let logs = ResourceLogs { resource: Some(resource), scope_logs: vec![scope], ..ResourceLogs::default() };
     ExportLogsServiceRequest { resource_logs: vec![logs] }.encode_to_vec()
 }
@@ -80,8 +81,8 @@ pub async fn send(
     path: &str,
     headers: &[(&str, &str)],
     body: Vec<u8>,
-) -> Result<Answer, hyper::Error> {
-    let stream = tokio::net::TcpStream::connect(to).await.unwrap();
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = tokio::net::TcpStream::connect(to).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let mut request = Request::builder().method(method).uri(path).header("host", "agent");

@@ -1,0 +1,113 @@
+//! Clients that hold connections for nothing.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use http::StatusCode;
+use sealtrail_agent::Counter;
+
+use crate::harness::{World, eventually};
+use crate::otlp::{EXPORT, call, framed, one, post};
+
+#[tokio::test]
+async fn silent_connections_give_way_to_one_that_speaks() {
+    let world = World::new();
+    let agent = world.start();
+    let mut silent = Vec::new();
+    for n in 0..1_500 {
+        let to = if n % 2 == 0 { agent.http_address() } else { agent.grpc_address() };
+        let Ok(mut stream) = TcpStream::connect(to) else { break };
+        let _ = stream.write_all(b"P");
+        silent.push(stream);
+    }
+    for _ in 0..600 {
+        silent.push(TcpStream::connect(agent.http_address()).unwrap());
+        silent.push(TcpStream::connect(agent.grpc_address()).unwrap());
+    }
+    println!("{} silent connections", silent.len());
+    assert_eq!(post(agent.http_address(), one("heard")).await.status, StatusCode::OK);
+    assert_eq!(
+        call(agent.grpc_address(), EXPORT, &[], framed(false, &one("heard too"))).await.grpc_status(),
+        0
+    );
+    eventually("refused", || agent.status().counter(Counter::ConnectionsRefused) > 0);
+    drop(silent);
+    agent.shutdown();
+    world.assert_no_violations();
+    assert_eq!(world.ledger.state().bodies(), ["heard", "heard too"]);
+}
+
+#[tokio::test]
+async fn a_body_that_dribbles_is_told_to_come_again() {
+    let world = World::new();
+    let agent = world.start();
+    let mut stream = TcpStream::connect(agent.http_address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let head = "POST /v1/logs HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\ncontent-length: 1000\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let start = std::time::Instant::now();
+    let mut answer = Vec::new();
+    while start.elapsed() < Duration::from_secs(12) && answer.is_empty() {
+        let _ = stream.write_all(b"x");
+        let mut buffer = [0; 1024];
+        if let Ok(read) = stream.read(&mut buffer) {
+            answer.extend_from_slice(&buffer[..read]);
+        }
+    }
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!((7..11).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn smuggled_and_broken_heads_are_refused() {
+    let world = World::new();
+    let agent = world.start();
+    let heads = [
+        "POST /v1/logs HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ncontent-length: 5\r\n\r\nabcd",
+        "POST /v1/logs HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "POST /v1/logs HTTP/1.1\r\nhost: a\r\nbad header\r\n\r\n",
+        "POST /v1/logs HTTP/9.9\r\n\r\n",
+        "\x00\x01\x02\x03\r\n\r\n",
+    ];
+    for head in heads {
+        let mut stream = TcpStream::connect(agent.http_address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400") || answer.starts_with("HTTP/1.0 505"),
+            "{head:?}: {answer}"
+        );
+    }
+    println!("{} heads", heads.len());
+    let long = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(20_000));
+    let mut stream = TcpStream::connect(agent.http_address()).unwrap();
+    let _ = stream.write_all(long.as_bytes());
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert_eq!(post(agent.http_address(), one("alive")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_not_acknowledged() {
+    let world = World::new();
+    let agent = world.start();
+    let head = "POST /v1/logs HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\ntransfer-encoding: chunked\r\n\r\n";
+    for chunks in ["5\r\nabcdefgh\r\n0\r\n\r\n", "zz\r\n", "5\r\nabcde\r\n-1\r\n"] {
+        let mut stream = TcpStream::connect(agent.http_address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(format!("{head}{chunks}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 503"),
+            "{answer}"
+        );
+    }
+    agent.shutdown();
+    assert_eq!(world.ledger.state().totals().received, 0);
+}

@@ -5,9 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
@@ -16,7 +14,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -27,6 +24,7 @@ use crate::config::{ConfigError, HttpConfig, check_loopback, ms};
 use crate::metrics::Metrics;
 use crate::refusal::{Class, Refusal};
 
+use super::activity::{Activity, Watched};
 use super::problem::Problem;
 
 /// What an HTTP/2 connection begins with (RFC 9113 section 3.4).
@@ -232,112 +230,5 @@ async fn sniff(stream: &TcpStream) -> Option<Version> {
         }
         // Part of a preface: what was seen is seen again at once, so waiting takes a timer.
         sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// What goes on on a connection.
-struct Activity {
-    start: Instant,
-    /// ms from the start to the last byte in either direction.
-    last_ms: AtomicU64,
-    requests: AtomicUsize,
-}
-
-impl Default for Activity {
-    fn default() -> Self {
-        Self { start: Instant::now(), last_ms: AtomicU64::new(0), requests: AtomicUsize::new(0) }
-    }
-}
-
-impl Activity {
-    fn note(&self) {
-        let ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_ms.store(ms, Ordering::Relaxed);
-    }
-
-    fn begin(self: &Arc<Self>) -> Counted {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        Counted(self.clone())
-    }
-
-    /// Ends when nothing has moved for `limit` and the ledger owes no answer.
-    async fn stalled(&self, limit: Duration) {
-        loop {
-            let last = Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
-            let idle = self.start.elapsed().saturating_sub(last);
-            if idle >= limit && self.requests.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-            // An answer the ledger owes has its own time limit.
-            sleep(limit.saturating_sub(idle).max(limit / 8)).await;
-        }
-    }
-}
-
-/// A request that is being answered.
-struct Counted(Arc<Activity>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A stream whose every byte is noted.
-struct Watched {
-    stream: TcpStream,
-    activity: Arc<Activity>,
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.activity.note();
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        if polled.is_ready() {
-            self.activity.note();
-        }
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        if polled.is_ready() {
-            self.activity.note();
-        }
-        polled
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

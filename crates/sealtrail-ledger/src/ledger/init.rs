@@ -18,8 +18,8 @@ use crate::metrics::Metrics;
 use crate::storage::{Artefacts, Durability, Files, Layout, Lock, SegmentWriter, TileWriter};
 use crate::trail::{TrailShared, TrailWriter};
 
+use super::control::{ControlParts, control_info, control_limits, control_settings};
 use super::error::{LedgerError, io};
-use super::open::{ControlParts, control_info, control_limits, control_settings};
 use super::{Ledger, LedgerJson};
 
 /// What a new ledger is called.

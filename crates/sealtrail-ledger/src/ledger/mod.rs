@@ -1,5 +1,6 @@
 //! A ledger: made once, opened by one process at a time.
 
+mod control;
 mod error;
 mod init;
 mod open;

@@ -2,36 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, RwLock};
 
 use sealtrail_core::body::Decompressor;
 use sealtrail_core::checkpoint::LedgerKey;
-use sealtrail_core::hash::sha256;
 use sealtrail_core::key::Signer;
-use sealtrail_core::name::{LedgerName, Name, TrailId};
-use sealtrail_core::statement::{Claims, Known, Place};
+use sealtrail_core::name::{LedgerName, TrailId};
+use sealtrail_core::statement::{Claims, Known};
 use sealtrail_keys::load_key_file;
 
 use crate::admission::{Admission, SeenNotes, Workers};
 use crate::api::{App, BodyReader};
 use crate::challenge::Challenges;
 use crate::config::{Config, ms};
-use crate::control::{
-    ControlHandle, ControlNote, ControlState, ControlThread, ControlTiming, EpochSettings, Fold, LastTimes,
-    Message, NewEpoch, PublishedAt, Record, Sealer, View, predecessor,
-};
+use crate::control::{ControlHandle, Fold, PublishedAt, Record, Sealer, View, predecessor};
 use crate::env::Environment;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::storage::{Artefacts, Files, Layout, Lock, Quarantine, SegmentLimits, TileWriter};
+use crate::storage::{Artefacts, Files, Layout, Lock, Quarantine, SegmentLimits};
 use crate::trail::{
     Sequencer, SequencerHandle, StartContext, Started, TrailInfo, TrailWriter, check_published, start_trail,
 };
 
+use super::control::{ControlParts, control_info, control_limits, control_settings, data_limits};
 use super::error::{LedgerError, io};
 use super::init::ledger_key;
-use super::{CONTROL, CONTROL_INSTANCE, LEDGER_JSON_BYTES_MAX, Ledger, LedgerJson};
+use super::{LEDGER_JSON_BYTES_MAX, Ledger, LedgerJson};
 
 impl Ledger {
     /// Opens a ledger and starts its threads. Reads all entries back: some µs an entry.
@@ -82,94 +78,6 @@ fn clear_scratch(files: &Files) -> Result<(), LedgerError> {
         files.disk.remove_file(&path).map_err(io(&path))?;
     }
     Ok(())
-}
-
-/// The control trail's place in the ledger.
-pub(super) fn control_info(ledger: &LedgerKey, control: TrailId) -> Result<TrailInfo, LedgerError> {
-    let origin = ledger.name().origin(control);
-    Ok(TrailInfo { id: control, origin, name: Name::new(CONTROL)?, class: Name::new(CONTROL)? })
-}
-
-/// When segments of the control trail end.
-pub(super) fn control_limits(config: &Config) -> SegmentLimits {
-    let storage = &config.storage;
-    limits(storage.control_segment_bytes, storage.segment_window_ms)
-}
-
-fn limits(bytes: u64, window_ms: u64) -> SegmentLimits {
-    SegmentLimits { bytes, window_ns: window_ms.saturating_mul(1_000_000) }
-}
-
-/// What control epochs say of this process.
-pub(super) fn control_settings(
-    ledger: &LedgerKey,
-    control: TrailId,
-    config: &Config,
-) -> Result<EpochSettings, LedgerError> {
-    Ok(EpochSettings {
-        place: Place {
-            ledger: ledger.name().clone(),
-            trail: control,
-            stream: Name::new(CONTROL)?,
-            instance: Name::new(CONTROL_INSTANCE)?,
-        },
-        software_version: crate::SOFTWARE_VERSION.to_owned(),
-        configuration: sha256(&[&serde_json::to_vec(config).unwrap_or_default()]),
-        heartbeat_ms: config.heartbeat_ms,
-        age_ms_max: config.epoch_age_ms,
-        class: Name::new(CONTROL)?,
-    })
-}
-
-/// What the control thread is put together from.
-pub(super) struct ControlParts {
-    pub(super) env: Environment,
-    pub(super) artefacts: Artefacts,
-    pub(super) signer: Arc<dyn Signer>,
-    pub(super) tiles: TileWriter,
-    pub(super) view: View,
-    pub(super) published: BTreeMap<TrailId, PublishedAt>,
-    pub(super) health: Health,
-    pub(super) metrics: Arc<Metrics>,
-}
-
-impl ControlParts {
-    /// Begins an epoch in the trail; the thread is not started yet.
-    pub(super) fn begin(
-        self,
-        writer: TrailWriter,
-        epoch: NewEpoch,
-        config: &Config,
-    ) -> Result<(ControlThread, ControlHandle, Receiver<Message>), LedgerError> {
-        let trail = writer.shared().clone();
-        let nothing = ControlNote { hash: [0; 32], note: trail.head().note.clone() };
-        let state = Arc::new(ControlState::new(trail, self.view, nothing, self.published));
-        let (handle, inbox) = ControlHandle::new(state.clone());
-        let timing = ControlTiming {
-            publish: ms(config.publish_interval_ms),
-            heartbeat: ms(config.heartbeat_ms),
-            refusals: ms(config.refusal_interval_ms),
-            note: ms(config.note_interval_ms),
-            epoch_age_ms: config.epoch_age_ms,
-        };
-        let mut thread = ControlThread {
-            env: self.env,
-            writer,
-            tiles: self.tiles,
-            sealer: epoch.sealer,
-            checkpoint_key: self.signer,
-            artefacts: self.artefacts,
-            state,
-            trails: BTreeMap::new(),
-            pending: Vec::new(),
-            timing,
-            health: self.health,
-            metrics: self.metrics,
-            last: LastTimes::now(),
-        };
-        thread.begin_epoch(&epoch.open, &epoch.evidence)?;
-        Ok((thread, handle, inbox))
-    }
 }
 
 /// What opening goes through with.
@@ -275,7 +183,6 @@ impl Opening {
 
     /// Reads every trail that the control trail knows, and holds it against what was published there.
     fn read_trails(&self, control: &ControlRead) -> Result<Vec<Started>, LedgerError> {
-        let storage = &self.config.storage;
         let mut trails = Vec::new();
         for (id, record) in &control.fold.trails {
             let info = TrailInfo {
@@ -284,7 +191,7 @@ impl Opening {
                 name: record.name.clone(),
                 class: record.class.clone(),
             };
-            let context = self.context(limits(storage.segment_bytes, storage.segment_window_ms));
+            let context = self.context(data_limits(&self.config));
             let started = start_trail(&context, info, &mut |_, _| Ok(()))?;
             if let Some(published) = control.published.get(id) {
                 let log = started.writer.shared().log();
@@ -348,9 +255,4 @@ pub(super) fn spawn_sequencer(
         hole_window_ns: config.hole_window_ms.saturating_mul(1_000_000),
     };
     sequencer.spawn().map_err(io(Path::new("trail")))
-}
-
-/// When segments of data trails end.
-pub(super) fn data_limits(config: &Config) -> SegmentLimits {
-    limits(config.storage.segment_bytes, config.storage.segment_window_ms)
 }

@@ -16,9 +16,10 @@ use crate::storage::{Durability, SegmentWriter, TileWriter};
 use crate::trail::{EpochTable, TrailInfo, TrailShared, TrailWriter};
 
 use super::Ledger;
+use super::control::data_limits;
 use super::error::{LedgerError, io};
 use super::init::make_trail_directory;
-use super::open::{data_limits, spawn_sequencer};
+use super::open::spawn_sequencer;
 
 impl Ledger {
     /// Adds a trail; on return it can be written to by the streams that are added to it. Blocks for some syncs.

@@ -2,6 +2,7 @@
 
 mod commit;
 mod epochs;
+mod group;
 mod sequencer;
 mod shared;
 mod start;

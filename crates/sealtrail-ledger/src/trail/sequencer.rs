@@ -17,6 +17,7 @@ use crate::env::Environment;
 use crate::metrics::Metrics;
 use crate::refusal::{Class, Refusal};
 
+use super::group::{Group, Request, Staged, Work};
 use super::shared::EpochKey;
 use super::{Committed, EpochTable, Head, Judged, Last, Patience, RoomError, TrailShared, TrailWriter};
 
@@ -307,102 +308,4 @@ impl Sequencer {
 /// The refusal of an open whose challenge is not good.
 pub(crate) fn stale_challenge() -> Refusal {
     Refusal::new(Class::ChallengeStale, "ask for a new challenge and make new evidence")
-}
-
-/// One statement of a group, with the number of the request it came in.
-enum Work {
-    Open(usize, Box<AdmittedOpen>),
-    Batch(usize, AdmittedBatch),
-}
-
-impl Work {
-    fn request(&self) -> usize {
-        match self {
-            Self::Open(request, _) | Self::Batch(request, _) => *request,
-        }
-    }
-
-    fn committed(&self) -> &Committed {
-        match self {
-            Self::Open(_, open) => &open.committed,
-            Self::Batch(_, batch) => &batch.committed,
-        }
-    }
-
-    fn class(&self) -> Option<&Name> {
-        match self {
-            Self::Open(..) => None,
-            Self::Batch(_, batch) => Some(&batch.claims.retention_class),
-        }
-    }
-}
-
-/// What a run will write, and what follows when it is durable.
-#[derive(Default)]
-struct Staged {
-    group: Vec<Committed>,
-    /// Request, leaf, whether it stood there before.
-    places: Vec<(usize, u64, bool)>,
-    opens: Vec<(Identity, EpochKey)>,
-    holes: Vec<Record>,
-    records: u64,
-    stored_bytes: u64,
-}
-
-/// A request and what became of its statements so far.
-struct Request {
-    reply: Reply,
-    outcomes: Vec<Outcome>,
-    end: Option<Refusal>,
-    ended: bool,
-}
-
-enum Reply {
-    One(oneshot::Sender<Outcome>),
-    Many(oneshot::Sender<Vec<Outcome>>),
-}
-
-impl Request {
-    fn push(&mut self, outcome: Outcome) {
-        self.outcomes.push(outcome);
-    }
-
-    fn reply(mut self) {
-        self.outcomes.extend(self.end.map(Err));
-        // Whoever does not wait for the answer any more asks again, and gets the same one.
-        match self.reply {
-            Reply::Many(reply) => drop(reply.send(self.outcomes)),
-            Reply::One(reply) => {
-                if let Some(outcome) = self.outcomes.pop() {
-                    let _ = reply.send(outcome);
-                }
-            }
-        }
-    }
-}
-
-/// The requests of one round.
-#[derive(Default)]
-struct Group {
-    requests: Vec<Request>,
-    work: Vec<Work>,
-    questions: Vec<Command>,
-    bytes: u64,
-}
-
-impl Group {
-    fn add(&mut self, command: Command) {
-        let number = self.requests.len();
-        let (reply, work): (_, Vec<Work>) = match command {
-            Command::Open(open, reply) => (Reply::One(reply), vec![Work::Open(number, open)]),
-            Command::Batches(batches, reply) => {
-                let work = batches.into_iter().map(|batch| Work::Batch(number, batch)).collect();
-                (Reply::Many(reply), work)
-            }
-            question => return self.questions.push(question),
-        };
-        self.bytes += work.iter().map(|work| work.committed().item.segment_bytes()).sum::<u64>();
-        self.work.extend(work);
-        self.requests.push(Request { reply, outcomes: Vec::new(), end: None, ended: false });
-    }
 }

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 limit=${1:-60}
 # The modules of tests that draw their input at random.
-modules=(properties:: property:: hostile:: damage:: both_encodings one_body_or_many)
+modules=(property:: hostile:: damage:: both_encodings one_body_or_many)
 
 cargo test --quiet --locked --release --workspace --tests --no-run
 log=$(mktemp)

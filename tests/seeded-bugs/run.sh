@@ -29,7 +29,10 @@ check() {
                 continue 2
             fi
         done
-        if git -C "$root" apply --check "$patch"; then
+        if ! name=$(exists "$(field "$patch" test)"); then
+            echo "$(basename "$patch"): its test names \`$name\`, which does not exist"
+            failed=$((failed + 1))
+        elif git -C "$root" apply --check "$patch"; then
             passed=$((passed + 1))
         else
             echo "$(basename "$patch"): does not apply"
@@ -39,6 +42,14 @@ check() {
     echo "suite: seeded bugs that still apply, $((passed + failed)) patches"
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
+}
+
+# Whether the modules and functions that a cargo test command filters by exist.
+exists() {
+    local part
+    for part in $(sed -nE 's/.* ([a-z0-9_:]+)$/\1/p' <<<"$1" | sed 's/::/ /g'); do
+        grep -rqE "(fn|mod) $part\b" "$root/crates" --include='*.rs' || { echo "$part"; return 1; }
+    done
 }
 
 # Runs a test command in the copy; what it prints goes to the log.

@@ -140,7 +140,8 @@ impl Receipt {
             let publishes = |p: &&crate::statement::Published| {
                 p.trail == trail && p.size == checkpoint.size() && p.root == checkpoint.root()
             };
-            if claims.place.trail != control || !claims.published.iter().any(|p| publishes(&p)) {
+            let of_control = claims.place.trail == control && claims.place.ledger == *ledger.name();
+            if !of_control || !claims.published.iter().any(|p| publishes(&p)) {
                 return Err(ReceiptError::NotPublished);
             }
         }

@@ -1,5 +1,11 @@
 //! The golden files in `testdata/vectors`: made as they stand, judged as they say.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -52,7 +58,7 @@ fn every_file_is_as_it_would_be_written() {
 #[test]
 fn the_examples_are_as_they_would_be_written() {
     let kept = Kept::load_or_make(&directory());
-    let written = golden::examples(&World::new(&kept), &kept);
+    let written = golden::examples(&World::new(&kept));
     let stored = std::fs::read_to_string(directory().join("../../docs/spec/09-examples.md")).unwrap();
     assert!(written == stored, "docs/spec/09-examples.md is another; run `make golden` and review");
 }

@@ -135,10 +135,15 @@ pub(crate) async fn serve(
 }
 
 /// Serves one connection to its end. However it ends, the client sees it; there is nobody to tell here.
-async fn connection(stream: TcpStream, router: Router, limits: Limits, stopped: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
     // Answers are small and awaited; without this they would wait for the client's acknowledgements.
     let _ = stream.set_nodelay(true);
-    let Ok(Some(version)) = timeout(limits.header, sniff(&stream)).await else { return };
+    // A connection on which nothing was said yet is let go at once when the ledger stops.
+    let version = tokio::select! {
+        version = timeout(limits.header, sniff(&stream)) => version,
+        _ = stopped.wait_for(|stopped| *stopped) => return,
+    };
+    let Ok(Some(version)) = version else { return };
     let activity = Arc::new(Activity::default());
     let io = TokioIo::new(Watched { stream, activity: activity.clone() });
     let requests = activity.clone();

@@ -30,8 +30,8 @@ fn cbor(status: StatusCode, bytes: Vec<u8>) -> Response {
 /// `POST /v1/challenges`
 pub(super) async fn challenges(State(app): State<Arc<App>>, body: Body) -> Result<Response, Problem> {
     app.health.check().map_err(|stopped| Refusal::new(Class::Unavailable, stopped))?;
-    let whole = app.bodies.read(body, CHALLENGE_BYTES_MAX).await?;
-    let holder = decode_challenge_request(&whole.bytes)?;
+    let bytes = app.bodies.read(body, CHALLENGE_BYTES_MAX).await?;
+    let holder = decode_challenge_request(&bytes)?;
     let handle = app.trail_by_id(holder.trail)?;
     if app.control.state.view().fold.stream(holder.trail, &holder.stream).is_none() {
         let detail = format!("stream `{}` may not write to this trail", holder.stream);
@@ -52,8 +52,8 @@ pub(super) async fn epochs(
     body: Body,
 ) -> Result<Response, Problem> {
     let handle = app.trail(&trail)?;
-    let whole = app.bodies.read(body, OPEN_BYTES_MAX).await?;
-    let request = OpenRequest::decode(&whole.bytes)?;
+    let bytes = app.bodies.read(body, OPEN_BYTES_MAX).await?;
+    let request = OpenRequest::decode(&bytes)?;
     match open(&app, &handle, &request).await {
         Ok((receipt, again)) => {
             let status = if again { StatusCode::OK } else { StatusCode::CREATED };
@@ -94,8 +94,8 @@ pub(super) async fn batches(
     body: Body,
 ) -> Result<Response, Problem> {
     let handle = app.trail(&trail)?;
-    let whole = app.bodies.read(body, BATCHES_BYTES_MAX).await?;
-    let request = BatchesRequest::decode(&whole.bytes)?;
+    let bytes = app.bodies.read(body, BATCHES_BYTES_MAX).await?;
+    let request = BatchesRequest::decode(&bytes)?;
     let size = handle.shared.head().size;
     if request.held > size {
         let detail = format!("held size `{}` is above the trail's `{size}`", request.held);

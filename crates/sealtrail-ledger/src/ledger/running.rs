@@ -26,6 +26,8 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub fn add_trail(&self, name: &Name, retention_class: &Name) -> Result<TrailId, LedgerError> {
+        // One trail after the other, so that no two get one name.
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let view = self.app.control.state.view();
         if view.fold.trails.values().any(|trail| trail.name == *name) {
             return Err(LedgerError::TrailExists(name.clone()));
@@ -55,7 +57,7 @@ impl Ledger {
             spawn_sequencer(&self.app, &self.env, &self.config, writer, EpochTable::default())?;
         let tiles = TileWriter::new(files.clone(), trail, TreeSize(0));
         self.app.control.send(Message::Trail(shared, tiles))?;
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        threads.push(thread);
         self.app.trails.write().unwrap_or_else(PoisonError::into_inner).insert(trail, handle);
         Ok(trail)
     }

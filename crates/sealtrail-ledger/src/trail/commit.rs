@@ -142,3 +142,52 @@ impl TrailWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sealtrail_core::key::Signer;
+    use sealtrail_core::name::TrailId;
+    use sealtrail_keys::Ed25519Key;
+
+    use crate::storage::{Files, Layout, RealDisk, SegmentLimits};
+    use crate::trail::TrailInfo;
+
+    use super::*;
+
+    fn writer(directory: &std::path::Path) -> TrailWriter {
+        let files = Files::new(Arc::new(RealDisk), Layout::new(directory));
+        let id = TrailId([1; 16]);
+        std::fs::create_dir_all(files.layout.segments(id)).unwrap();
+        std::fs::create_dir_all(files.layout.scratch()).unwrap();
+        let name = Name::new("t").unwrap();
+        let info = TrailInfo { id, origin: format!("l/{id}"), name: name.clone(), class: name };
+        let signer: Arc<dyn Signer> = Arc::new(Ed25519Key::generate().unwrap());
+        let shared =
+            TrailShared::new(info, files.clone(), signer, Default::default(), Default::default()).unwrap();
+        let limits = SegmentLimits { bytes: 1 << 20, window_ns: u64::MAX };
+        let segments = SegmentWriter::new(files, id, limits, 0, 0, None);
+        let health = Health::default();
+        TrailWriter::new(Arc::new(shared), segments, Frontier::default(), health, Arc::default())
+    }
+
+    fn committed(entry: &[u8]) -> Committed {
+        Committed::new(Item { body: bytes::Bytes::new(), entry: entry.to_vec() })
+    }
+
+    /// T27: a leaf hash that memory or processor got wrong is not signed, and nothing is after it.
+    #[test]
+    fn a_flipped_bit_is_not_signed() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let mut writer = writer(directory.path());
+        let class = Name::new("t").unwrap();
+        writer.reserve(2, 1000, &class, 0).unwrap();
+        let head = writer.commit(&[committed(b"one")]).unwrap();
+        let mut flipped = committed(b"two");
+        flipped.leaf_hash[7] ^= 4;
+        writer.commit(&[committed(b"good"), flipped]).unwrap_err();
+        assert_eq!(writer.shared().head().note, head.note);
+        assert!(writer.health.failure().unwrap().contains("root differ"));
+        writer.commit(&[committed(b"three")]).unwrap_err();
+        assert!(matches!(writer.reserve(1, 100, &class, 0), Err(RoomError::Stopped(_))));
+    }
+}

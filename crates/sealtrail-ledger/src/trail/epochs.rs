@@ -82,8 +82,8 @@ impl EpochTable {
     /// # Errors
     /// The classes of 6.6 about predecessors.
     pub(crate) fn judge_open(&self, identity: Identity, claims: &OpenClaims) -> Result<Option<u64>, Refusal> {
-        if let Some(epoch) = self.epochs.get(&identity) {
-            return Ok(Some(epoch.open_leaf));
+        if let Some(leaf) = self.open_at(identity) {
+            return Ok(Some(leaf));
         }
         match &claims.predecessor {
             Some(predecessor) => self.judge_predecessor(predecessor, claims).map(|()| None),
@@ -170,9 +170,21 @@ impl EpochTable {
         }
     }
 
-    /// The leaf of an epoch's open, or of one of its batches (the first, where there are two).
+    /// The leaf of a batch, the first where there are two.
     pub(crate) fn locate(&self, epoch: Identity, sequence: u64) -> Option<u64> {
         self.epochs.get(&epoch)?.slot(sequence).map(|slot| slot.leaf)
+    }
+
+    /// The leaf of an open.
+    pub(crate) fn open_at(&self, identity: Identity) -> Option<u64> {
+        self.epochs.get(&identity).map(|epoch| epoch.open_leaf)
+    }
+
+    /// The leaf of a batch with this number and identity.
+    pub(crate) fn batch_at(&self, epoch: Identity, sequence: u64, identity: Identity) -> Option<u64> {
+        let epoch = self.epochs.get(&epoch)?;
+        let mut both = epoch.slot(sequence).into_iter().chain(epoch.forks.get(&sequence));
+        both.find(|slot| slot.identity == identity).map(|slot| slot.leaf)
     }
 
     /// The last statement of the newest epoch of an instance.
@@ -305,5 +317,150 @@ impl Epoch {
         if sequence < hole.to {
             self.holes.insert(sequence + 1, hole);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use sealtrail_core::hash::EMPTY;
+    use sealtrail_core::key::{Algorithm, PublicKey};
+    use sealtrail_core::name::{LedgerName, TrailId};
+    use sealtrail_core::statement::{Close, CloseReason, Codec, Place, Totals};
+
+    use super::*;
+
+    fn place() -> Place {
+        let name = |text| Name::new(text).unwrap();
+        let ledger = LedgerName::new("l").unwrap();
+        Place { ledger, trail: TrailId([1; 16]), stream: name("s"), instance: name("i") }
+    }
+
+    const EPOCH: Identity = Identity([9; 32]);
+
+    /// The identity of the batch with this number; odd `variant`s are other batches with the same number.
+    fn identity(sequence: u64, variant: u8) -> Identity {
+        let mut id = [variant; 32];
+        id[..8].copy_from_slice(&sequence.to_be_bytes());
+        Identity(id)
+    }
+
+    fn batch(sequence: u64, prev: Identity, close: bool) -> BatchClaims {
+        BatchClaims {
+            place: place(),
+            epoch: EPOCH,
+            sequence,
+            prev,
+            record_root: EMPTY,
+            context_count: 0,
+            record_count: 0,
+            stored_hash: EMPTY,
+            stored_length: 0,
+            codec: Codec::None,
+            encryption: None,
+            seen: None,
+            wall_clock_ns: (0, 0),
+            monotonic_ns: 0,
+            totals: Totals::default(),
+            retention_class: Name::new("c").unwrap(),
+            close: close.then_some(Close { reason: CloseReason::Stop, successor: None }),
+            published: Vec::new(),
+        }
+    }
+
+    fn in_chain(sequence: u64) -> BatchClaims {
+        batch(sequence, sequence.checked_sub(1).map_or(EPOCH, |before| identity(before, 0)), false)
+    }
+
+    fn table() -> EpochTable {
+        let mut table = EpochTable::default();
+        let open = OpenClaims {
+            place: place(),
+            public_key: PublicKey::from_raw(Algorithm::Ed25519, &[5; 32]).unwrap(),
+            hpke_key: None,
+            evidence: EMPTY,
+            software_version: "1".into(),
+            configuration: EMPTY,
+            redaction: EMPTY,
+            heartbeat_ms: 1000,
+            age_ms_max: 1000,
+            challenge: None,
+            predecessor: None,
+            opened_at_ns: 0,
+        };
+        table.insert_open(EPOCH, &open, 0);
+        table
+    }
+
+    fn now(now_ns: u64) -> Patience {
+        Patience { window_ns: 10, now_ns }
+    }
+
+    /// Batches in any order, against sets of what was seen: every number is taken once, holes are what is missing, and
+    /// a stranger in a hole is refused on whichever side it is known.
+    #[test]
+    fn any_order_of_arrival_agrees_with_the_definition() {
+        let mut state = 1_u64;
+        let mut random = move |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % bound
+        };
+        for _ in 0..300 {
+            let mut table = table();
+            let (mut seen, mut leaf, mut clock) = (BTreeSet::new(), 1, 0);
+            for _ in 0..60 {
+                clock += 20;
+                let sequence = random(25);
+                let claims = in_chain(sequence);
+                let next = seen.last().map_or(0, |last| last + 1);
+                let stranger = random(4) == 0;
+                let id = identity(sequence, u8::from(stranger) * 7);
+                let mut judged = table.judge_batch(id, &claims, now(clock));
+                if let Err(Refusal { expected: Some(expected), .. }) = judged {
+                    assert!(sequence > next && expected == next);
+                    judged = table.judge_batch(id, &claims, now(clock + 10));
+                }
+                let after_is_seen = seen.contains(&(sequence + 1));
+                if seen.contains(&sequence) {
+                    let again = table.judge_batch(identity(sequence, 0), &claims, now(clock)).unwrap();
+                    assert!(matches!(again, Judged::Again(_)));
+                    continue;
+                }
+                if stranger {
+                    // Its own prev fits; only a successor that names another one tells.
+                    assert_eq!(judged.is_err(), after_is_seen, "{sequence} of {seen:?}");
+                    continue;
+                }
+                let hole = (sequence > next).then(|| (next, sequence - 1));
+                assert_eq!(judged, Ok(Judged::New(hole)), "{sequence} of {seen:?}");
+                table.insert_batch(id, &claims, leaf);
+                assert_eq!(table.locate(EPOCH, sequence), Some(leaf));
+                leaf += 1;
+                seen.insert(sequence);
+                let epoch = &table.epochs[&EPOCH];
+                let missing: Vec<u64> = (0..=*seen.last().unwrap()).filter(|s| !seen.contains(s)).collect();
+                let holes: Vec<u64> = epoch.holes.iter().flat_map(|(from, hole)| *from..=hole.to).collect();
+                assert_eq!(holes, missing);
+                assert_eq!(epoch.slots.iter().map(|slot| slot.sequence).collect::<BTreeSet<_>>(), seen);
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_number_there_is_makes_one_hole() {
+        let mut table = table();
+        let last = sealtrail_core::statement::INTEGER_MAX;
+        let claims = batch(last, identity(last - 1, 0), true);
+        let id = identity(last, 0);
+        assert_eq!(table.judge_batch(id, &claims, now(0)).unwrap_err().expected, Some(0));
+        assert_eq!(table.judge_batch(id, &claims, now(9)).unwrap_err().class, Class::SequenceAhead);
+        assert_eq!(table.judge_batch(id, &claims, now(10)), Ok(Judged::New(Some((0, last - 1)))));
+        table.insert_batch(id, &claims, 1);
+        let middle = in_chain(1 << 40);
+        assert_eq!(table.judge_batch(identity(1 << 40, 0), &middle, now(10)), Ok(Judged::New(None)));
+        table.insert_batch(identity(1 << 40, 0), &middle, 2);
+        assert_eq!(table.epochs[&EPOCH].holes.len(), 2);
+        assert_eq!(table.last(&place().stream, &place().instance).unwrap().sequence, Some(last));
     }
 }

@@ -158,7 +158,7 @@ impl Sequencer {
         let bytes = run.iter().map(|work| work.committed().item.segment_bytes()).sum();
         let room = self.writer.reserve(run.len(), bytes, class, self.env.clock.wall_ns());
         if let Err(error) = room {
-            return refuse_all(&run, requests, &error);
+            return self.refuse_new(&run, requests, &error);
         }
         let mut staged = Staged::default();
         for work in run {
@@ -177,6 +177,34 @@ impl Sequencer {
                         request.push(Err(Refusal::new(Class::Unavailable, stopped)));
                     }
                 }
+            }
+        }
+    }
+
+    /// Without room for anything new: what stands in the trail already gets its place again, the rest is refused.
+    fn refuse_new(&self, run: &[Work], requests: &mut [Request], error: &RoomError) {
+        for work in run {
+            let Some(request) = requests.get_mut(work.request()).filter(|request| !request.ended) else {
+                continue;
+            };
+            match self.stands_at(work).filter(|_| matches!(error, RoomError::Full)) {
+                Some(leaf) => {
+                    self.metrics.admitted(true);
+                    request.push(Ok(Placed { leaf, again: true, head: self.writer.shared().head() }));
+                }
+                None => {
+                    request.end = Some(Refusal::new(Class::Unavailable, error));
+                    request.ended = true;
+                }
+            }
+        }
+    }
+
+    fn stands_at(&self, work: &Work) -> Option<u64> {
+        match work {
+            Work::Open(_, open) => self.epochs.open_at(open.identity),
+            Work::Batch(_, batch) => {
+                self.epochs.batch_at(batch.claims.epoch, batch.claims.sequence, batch.identity)
             }
         }
     }
@@ -279,15 +307,6 @@ impl Sequencer {
 /// The refusal of an open whose challenge is not good.
 pub(crate) fn stale_challenge() -> Refusal {
     Refusal::new(Class::ChallengeStale, "ask for a new challenge and make new evidence")
-}
-
-fn refuse_all(run: &[Work], requests: &mut [Request], error: &RoomError) {
-    for work in run {
-        if let Some(request) = requests.get_mut(work.request()).filter(|request| !request.ended) {
-            request.end = Some(Refusal::new(Class::Unavailable, error));
-            request.ended = true;
-        }
-    }
 }
 
 /// One statement of a group, with the number of the request it came in.

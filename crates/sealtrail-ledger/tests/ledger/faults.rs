@@ -95,7 +95,7 @@ async fn work(
     }
     let agent = agent.as_mut()?;
     while sent.len() < 14 {
-        let records = if sent.len() % 3 == 0 { 0 } else { 120 };
+        let records = if sent.len().is_multiple_of(3) { 0 } else { 600 };
         sent.push(agent.batch(records));
     }
     for batch in &sent[acknowledged.batches.len()..] {
@@ -169,7 +169,7 @@ async fn a_power_failure_at_any_moment_loses_nothing_acknowledged() {
         running.close().await;
         verified(&home, &disk);
         runs += 1;
-        at += 1 + total / 40;
+        at += 1 + total / 80;
     }
     println!(
         "{runs} power failures over {total} operations, {before_start} before the start was over, {acknowledged_total} batches acknowledged before"

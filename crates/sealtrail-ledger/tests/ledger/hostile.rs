@@ -179,3 +179,34 @@ async fn a_stop_lets_requests_end() {
     stopping.await.unwrap();
     home.assert_verified(&[]);
 }
+
+/// Requests under way have a budget of memory together; whoever comes after it is used up is told to come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_share_a_memory_budget() {
+    let home = Home::new();
+    let mut config = fast();
+    config.http.memory_bytes_max = 40 << 20;
+    let running = home.start_with(config).await;
+    let trail = running.add(&home, "payments", "web").await;
+    let mut agent = home.agent(&running, trail, "web", "a").await;
+    let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", agent.path(), 32 << 20);
+    let mut first = TcpStream::connect(running.client.address).await.unwrap();
+    first.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut second = TcpStream::connect(running.client.address).await.unwrap();
+    second.write_all(head.as_bytes()).await.unwrap();
+    // A small request still finds room.
+    let batch = agent.batch(3);
+    agent.send(&running.client, 0, &[batch]).await;
+    let mut answer = vec![0; 64];
+    let count = second.read(&mut answer).await.unwrap();
+    assert!(answer[..count].starts_with(b"HTTP/1.1 503 "), "{}", String::from_utf8_lossy(&answer));
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut third = TcpStream::connect(running.client.address).await.unwrap();
+    third.write_all(head.as_bytes()).await.unwrap();
+    let refused = tokio::time::timeout(Duration::from_secs(3), third.read(&mut answer)).await;
+    assert!(refused.is_err(), "with the first one gone there is room");
+    drop(third);
+    running.close().await;
+}

@@ -20,6 +20,7 @@ mod files;
 mod happy;
 mod harness;
 mod hostile;
+mod live;
 mod recovery;
 mod refusals;
 mod sequence;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sealtrail_core::name::TreeSize;
 use sealtrail_core::receipt::Receipt;
+use sealtrail_core::segment::{ITEM_HEAD_BYTES, IndexPair, ItemHead, ItemKind, MAGIC, file_end};
 use sealtrail_ledger::{Ledger, LedgerError, StartError};
 
 use crate::agent::Batch;
@@ -127,37 +128,113 @@ fn home_of(home: &Home) -> Home {
     }
 }
 
-/// An index that was not written to its end is cut off, and the segment goes on being written.
+/// What was cut off does not come back when what stood before it is written again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_tail_stays_cut() {
+    let home = Home::new();
+    let running = home.start().await;
+    let trail = running.add(&home, "payments", "web").await;
+    let mut agent = home.agent(&running, trail, "web", "a").await;
+    running.published().await;
+    let path = format!("trails/{trail}/segments/0000000000.seg");
+    let committed = running.client.get(&format!("/v1/{path}")).await.body.len();
+    let before = home_of(&home);
+    copy(&home.path(), &before.path());
+    let group: Vec<Batch> = (0..2).map(|_| agent.batch(5)).collect();
+    agent.send(&running.client, 0, &group).await;
+    running.abandon().await;
+    // Of a group of two the first did not reach the disk whole, the second did.
+    let mut bytes = std::fs::read(home.path().join(&path)).unwrap();
+    bytes[committed + 20] ^= 1;
+    bytes.resize(1 << 20, 0);
+    std::fs::write(before.path().join(&path), bytes).unwrap();
+    let running = before.start().await;
+    assert_eq!(running.size(trail), 1);
+    agent.send(&running.client, 0, &group[..1]).await;
+    running.published().await;
+    // The machine is switched off again: nothing is given back, nothing closed.
+    let after = home_of(&home);
+    copy(&before.path(), &after.path());
+    running.abandon().await;
+    let running = after.start().await;
+    assert_eq!(running.size(trail), 2, "the second was never acknowledged");
+    agent.send(&running.client, 0, &group).await;
+    assert_eq!(running.size(trail), 3);
+    running.close().await;
+    after.assert_verified(&["dirty-end"]);
+}
+
+/// An index that was not written to its end is cut off, and the segment goes on being written; a whole one ends it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_index_is_cut_off() {
     let home = Home::new();
-    let mut config = fast();
-    config.storage.segment_bytes = 64 << 10;
-    let running = home.start_with(config.clone()).await;
+    let running = home.start().await;
     let trail = running.add(&home, "payments", "web").await;
     let mut agent = home.agent(&running, trail, "web", "a").await;
-    let directory = home.path().join(format!("trails/{trail}/segments"));
-    let mut sent = Vec::new();
-    while !directory.join("0000000001.seg").exists() {
-        let batch = agent.batch(200);
-        agent.send(&running.client, 0, std::slice::from_ref(&batch)).await;
-        sent.push(batch);
-    }
-    running.abandon().await;
-    // As if the process had died while it finished segment 0: the second one is not there, and no entry of it.
-    std::fs::remove_file(directory.join("0000000001.seg")).unwrap();
-    for file in ["checkpoint", "tile"] {
-        let path = home.path().join(format!("trails/{trail}/{file}"));
-        if path.is_dir() {
-            std::fs::remove_dir_all(path).unwrap()
-        } else {
-            std::fs::remove_file(path).unwrap()
+    let batches: Vec<Batch> = (0..4).map(|n| agent.batch(n)).collect();
+    agent.send(&running.client, 0, &batches).await;
+    running.close().await;
+    let segments = format!("trails/{trail}/segments");
+    let written = std::fs::read(home.path().join(&segments).join("0000000000.seg")).unwrap();
+    // What finishing the segment would append.
+    let (mut at, mut body, mut pairs) = (MAGIC.len(), 0, Vec::new());
+    while at < written.len() {
+        let head = written[at..at + ITEM_HEAD_BYTES].try_into().unwrap();
+        let head = ItemHead::decode(head).unwrap().unwrap();
+        match head.kind {
+            ItemKind::Body => body = at as u64,
+            ItemKind::Entry => {
+                pairs.push(IndexPair { body: std::mem::take(&mut body), entry: at as u64 });
+            }
+            ItemKind::Header | ItemKind::Index => {}
         }
+        at += ITEM_HEAD_BYTES + head.length as usize;
     }
-    let finished = std::fs::read(directory.join("0000000000.seg")).unwrap();
-    let error = Ledger::open(&home.path(), config.clone()).unwrap_err();
-    assert!(matches!(error, LedgerError::Start(StartError::Checkpoint { .. })), "{error:?}");
-    assert!(finished.ends_with(&(finished.len() as u64 - 16 - 9 - 16 * (sent.len() as u64)).to_be_bytes()));
+    assert_eq!(pairs.len(), 5);
+    let end = file_end(&pairs, written.len() as u64);
+    let next = agent.batch(3);
+    for cut in [1, 4, 5, 9, 30, end.len() - 17, end.len() - 16, end.len() - 8, end.len() - 1, end.len()] {
+        let copied = home_of(&home);
+        copy(&home.path(), &copied.path());
+        let path = copied.path().join(&segments);
+        let mut bytes = [&written[..], &end[..cut]].concat();
+        if cut < end.len() {
+            // The file has its final length before the index is written.
+            bytes.resize(written.len() + end.len(), 0);
+        }
+        std::fs::write(path.join("0000000000.seg"), bytes).unwrap();
+        let running = copied.start().await;
+        assert_eq!(running.size(trail), 5, "cut at {cut}");
+        agent.send(&running.client, 0, &batches).await;
+        agent.send(&running.client, 0, std::slice::from_ref(&next)).await;
+        running.close().await;
+        assert_eq!(std::fs::read_dir(path).unwrap().count(), if cut < end.len() { 1 } else { 2 });
+        copied.assert_verified(&[]);
+    }
+}
+
+/// Without its checkpoint nobody can tell whether a trail was rolled back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_foreign_checkpoint_does_not_start() {
+    let home = Home::new();
+    let running = home.start().await;
+    let trail = running.add(&home, "payments", "web").await;
+    running.close().await;
+    let path = home.path().join(format!("trails/{trail}/checkpoint"));
+    let note = std::fs::read(&path).unwrap();
+    let control = home.path().join(format!("trails/{}/checkpoint", home.initialised.control));
+    let foreign = std::fs::read(control).unwrap();
+    for bad in [None, Some(Vec::new()), Some(note[..note.len() - 3].to_vec()), Some(foreign)] {
+        match bad {
+            None => std::fs::remove_file(&path).unwrap(),
+            Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+        }
+        let error = Ledger::open(&home.path(), fast()).unwrap_err();
+        assert!(matches!(error, LedgerError::Start(StartError::Checkpoint { .. })), "{error}");
+    }
+    std::fs::write(&path, note).unwrap();
+    home.start().await.close().await;
+    home.assert_verified(&[]);
 }
 
 /// T07: an older copy under a newer checkpoint, or under a newer control trail, does not start.

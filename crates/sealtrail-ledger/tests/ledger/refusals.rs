@@ -244,7 +244,7 @@ async fn batches_are_taken_nowhere_else() {
     let second = elsewhere.start().await;
     let there = second.add(&elsewhere, "payments", "web").await;
     let path = format!("/v1/trails/{there}/batches");
-    let answer = second.client.post(&path, crate::agent::request(0, &[batch.clone()])).await;
+    let answer = second.client.post(&path, crate::agent::request(0, std::slice::from_ref(&batch))).await;
     // Both ledgers have the same name here; the trail's id tells them apart.
     assert_eq!(answer.class(), "wrong-trail");
     agent.send(&running.client, 0, &[batch]).await;

@@ -2,10 +2,8 @@
 //! fuzz targets start from.
 //!
 //! ```text
-//! golden testdata/vectors            golden files; what is kept there stays
-//! golden testdata/vectors --check    says whether they are as they would be written
-//! golden testdata/vectors --examples docs/spec/09-examples.md
-//! golden testdata/vectors --corpora fuzz/corpus
+//! golden testdata/vectors docs/spec/09-examples.md    golden files and examples; what is kept stays
+//! golden testdata/vectors --corpora fuzz/corpus       inputs for fuzz targets
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -18,12 +16,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
-        [directory] => write(Path::new(directory)),
-        [directory, "--check"] => check(Path::new(directory)),
-        [directory, "--examples", file] => examples(Path::new(directory), Path::new(file)),
         [directory, "--corpora", folder] => corpora(Path::new(directory), Path::new(folder)),
+        [directory, examples] => write(Path::new(directory), Path::new(examples)),
         _ => {
-            eprintln!("usage: golden <directory> [--check | --examples <file> | --corpora <directory>]");
+            eprintln!("usage: golden <directory> <examples> | golden <directory> --corpora <directory>");
             return ExitCode::from(64);
         }
     };
@@ -40,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 /// Writes the files, and removes golden files that are no longer made.
-fn write(directory: &Path) -> std::io::Result<String> {
+fn write(directory: &Path, examples: &Path) -> std::io::Result<String> {
     let kept = Kept::load_or_make(directory);
     let mut files = golden::files(&kept);
     files.extend(kept.files());
@@ -50,29 +46,8 @@ fn write(directory: &Path) -> std::io::Result<String> {
     for (path, text) in &files {
         put(&directory.join(path), text.as_bytes())?;
     }
-    Ok(format!("{} files below {}", files.len(), directory.display()))
-}
-
-fn check(directory: &Path) -> std::io::Result<String> {
-    let kept = Kept::load_or_make(directory);
-    let mut files = golden::files(&kept);
-    files.extend(kept.files());
-    let stored = golden::stored(directory)?;
-    let differing: Vec<&String> =
-        files.keys().chain(stored.keys()).filter(|path| files.get(*path) != stored.get(*path)).collect();
-    match differing.first() {
-        None => Ok(format!("{} files are as they would be written", files.len())),
-        Some(path) => Err(std::io::Error::other(format!(
-            "`{path}` is not as it would be written, nor are {} others; run `make golden` and review",
-            differing.len() - 1
-        ))),
-    }
-}
-
-fn examples(directory: &Path, file: &Path) -> std::io::Result<String> {
-    let kept = Kept::load_or_make(directory);
-    put(file, golden::examples(&World::new(&kept), &kept).as_bytes())?;
-    Ok(format!("examples in {}", file.display()))
+    put(examples, golden::examples(&World::new(&kept)).as_bytes())?;
+    Ok(format!("{} files below {}, examples in {}", files.len(), directory.display(), examples.display()))
 }
 
 /// One folder for each fuzz target, one file for each case that it can start from.

@@ -73,7 +73,7 @@ pub(super) fn evidence(world: &World, kept: &Kept) -> Set {
     };
     software(&mut set, &given);
     nitro(&mut set, &Given { artefact: kept.get("nitro-sim-evidence").to_vec(), ..given.clone() });
-    ledger(&mut set, world, &given);
+    ledger(&mut set, world);
     set
 }
 
@@ -302,7 +302,7 @@ fn without_payload(evidence: &[u8]) -> Vec<u8> {
     encoder.into_bytes()
 }
 
-fn ledger(set: &mut Set, world: &World, given: &Given) {
+fn ledger(set: &mut Set, world: &World) {
     use sealtrail_core::statement::{Claims, UnverifiedStatement, binding};
     let statement = UnverifiedStatement::decode(&world.statement(control_id(), 0)).unwrap();
     let Claims::Open(open) = statement.claims() else { panic!("the control trail begins with an open") };
@@ -317,7 +317,6 @@ fn ledger(set: &mut Set, world: &World, given: &Given) {
         received_at_ms: open.opened_at_ns / 1_000_000,
         ledger_key: Some(ledger_signer().public_key().raw().try_into().unwrap()),
         accept: Vec::new(),
-        ..given.clone()
     };
     set.accept("ledger", "the checkpoint key vouches for a control epoch", given.input());
     let signature = Evidence::decode(&given.artefact).unwrap().evidence().to_vec();

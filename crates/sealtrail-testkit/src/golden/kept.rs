@@ -18,8 +18,11 @@ use super::world::{self, data_binding};
 #[derive(Clone, Debug, Default)]
 pub struct Kept(BTreeMap<String, Vec<u8>>);
 
+/// Makes the values of a set, in order.
+type Make = fn() -> Vec<Vec<u8>>;
+
 /// What belongs together, since one key made it: when one is missing, all are made.
-const SETS: [(&[&str], fn() -> Vec<Vec<u8>>); 5] = [
+const SETS: [(&[&str], Make); 5] = [
     (&["es256-open", "es256-batch"], || statements(Algorithm::Es256)),
     (&["es384-open", "es384-batch"], || statements(Algorithm::Es384)),
     (&["software-evidence"], software_evidence),
@@ -86,8 +89,8 @@ fn software_evidence() -> Vec<Vec<u8>> {
 
 /// Evidence of kind `nitro-sim` for the same epoch.
 fn nitro_evidence() -> Vec<Vec<u8>> {
-    let directory = std::env::temp_dir().join(format!("sealtrail-golden-{}", std::process::id()));
-    fs::create_dir_all(&directory).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
     let program = directory.join("program");
     fs::write(&program, world::PROGRAM).unwrap();
     let attester = NitroSim::open(&directory.join("root"), &program, Mode::Production).unwrap();
@@ -95,6 +98,5 @@ fn nitro_evidence() -> Vec<Vec<u8>> {
     let key = world::data_signer();
     let now_ms = world::DATA_OPENED_NS / 1_000_000;
     let evidence = attester.attest(binding, Some(challenge), key.public_key().spki(), now_ms).unwrap();
-    fs::remove_dir_all(&directory).unwrap();
     vec![evidence]
 }

@@ -14,8 +14,11 @@ use super::json::{Input, hex};
 use super::world::{BODY_KEY, control_id, data_id, ledger_signer};
 use super::{Set, World};
 
+/// Bytes by path.
+pub(super) type FileMap = BTreeMap<String, Vec<u8>>;
+
 /// Files in memory.
-pub(super) struct Files(pub(super) BTreeMap<String, Vec<u8>>);
+pub(super) struct Files(pub(super) FileMap);
 
 impl Source for Files {
     fn open(&self, path: &str) -> io::Result<Option<Box<dyn Read + Send>>> {
@@ -66,12 +69,12 @@ fn fields(verdict: &Verdict) -> Value {
 }
 
 /// The world's directory as a map.
-pub(super) fn directory(world: &World) -> BTreeMap<String, Vec<u8>> {
-    let root = std::env::temp_dir().join(format!("sealtrail-golden-ledger-{}", std::process::id()));
-    world.image.write(&root, &ledger_signer());
+pub(super) fn directory(world: &World) -> FileMap {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    world.image.write(root, &ledger_signer());
     let mut files = BTreeMap::new();
-    collect(&root, &root, &mut files);
-    fs::remove_dir_all(&root).unwrap();
+    collect(root, root, &mut files);
     // The hint is written anew, so that its text depends on nothing but the world.
     let hint = format!(
         "{{\"control\":\"{}\",\"ledger\":\"{}\",\"version\":1,\"vkey\":\"{}\"}}",
@@ -83,7 +86,7 @@ pub(super) fn directory(world: &World) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+fn collect(root: &Path, folder: &Path, files: &mut FileMap) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -99,18 +102,16 @@ pub(super) fn ledgers(world: &World) -> Set {
     let mut set = Set::new("ledger", "06-verification.md");
     let files = directory(world);
     let policy = world.policy();
-    let input =
-        |files: &BTreeMap<String, Vec<u8>>, policy: Option<&str>, receipts: &[u8], keys: &[[u8; 32]]| {
-            let files: BTreeMap<&String, Value> =
-                files.iter().map(|(path, bytes)| (path, hex(bytes))).collect();
-            let keys: Vec<Value> = keys.iter().map(hex).collect();
-            json!({
-                "body_keys": keys,
-                "files": files,
-                "policy": policy.map(hex::encode),
-                "receipts": { "receipt": hex(receipts) },
-            })
-        };
+    let input = |files: &FileMap, policy: Option<&str>, receipts: &[u8], keys: &[[u8; 32]]| {
+        let files: BTreeMap<&String, Value> = files.iter().map(|(path, bytes)| (path, hex(bytes))).collect();
+        let keys: Vec<Value> = keys.iter().map(hex).collect();
+        json!({
+            "body_keys": keys,
+            "files": files,
+            "policy": policy.map(hex::encode),
+            "receipts": { "receipt": hex(receipts) },
+        })
+    };
     set.accept("verified", "everything holds", input(&files, Some(&policy), &world.receipt, &[BODY_KEY]));
     set.accept(
         "without-key",
@@ -124,7 +125,7 @@ pub(super) fn ledgers(world: &World) -> Set {
     );
 
     let segment = format!("trails/{}/segments/{}", data_id(), file_name(0));
-    let mut reject = |name: &str, class, about: &str, change: &dyn Fn(&mut BTreeMap<String, Vec<u8>>)| {
+    let mut reject = |name: &str, class, about: &str, change: &dyn Fn(&mut FileMap)| {
         let mut files = files.clone();
         change(&mut files);
         set.reject(name, class, about, input(&files, Some(&policy), &world.receipt, &[BODY_KEY]));
@@ -132,7 +133,7 @@ pub(super) fn ledgers(world: &World) -> Set {
     let checkpoint = format!("trails/{}/checkpoint", data_id());
     let open = &world.image.trails[&data_id()][0].entry;
     let body = world.image.trails[&data_id()][1].body.clone().unwrap();
-    let flip = |files: &mut BTreeMap<String, Vec<u8>>, needle: &[u8], at: usize| {
+    let flip = |files: &mut FileMap, needle: &[u8], at: usize| {
         let bytes = files.get_mut(&segment).unwrap();
         let start = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
         bytes[start + at] ^= 1;

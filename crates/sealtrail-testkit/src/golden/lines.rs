@@ -50,7 +50,7 @@ pub(super) fn headers() -> Set {
             "members in another order",
             good.replacen(r#""length":17,"requests":[]"#, r#""requests":[],"length":17"#, 1),
         ),
-        ("missing-seed", "no seed", format!(r#"{{"length":17,"requests":[],"v":1}}"#)),
+        ("missing-seed", "no seed", r#"{"length":17,"requests":[],"v":1}"#.to_owned()),
         ("another-member", "a member that it does not have", good.replace("\"v\":1", "\"v\":1,\"w\":1")),
         ("repeated-member", "a member twice", good.replace("\"v\":1", "\"v\":1,\"v\":1")),
         ("escaped-name", "a name with a needless escape", good.replace("\"v\"", "\"\\u0076\"")),

@@ -4,6 +4,7 @@
 //! [`files`] makes all of them from fixed seeds, so that they come out the same every time. What cannot (ECDSA signs
 //! with fresh randomness, compressors change) is [`Kept`]. [`judge`] says what this code makes of a case.
 
+mod annotate;
 mod body;
 mod cbor;
 mod control;

@@ -2,12 +2,13 @@
 
 use sealtrail_core::cbor::Encoder;
 use sealtrail_core::key::Signer as _;
-use sealtrail_core::name::{LeafIndex, TrailId};
+use sealtrail_core::name::{LeafIndex, LedgerName, TrailId};
 use sealtrail_core::receipt::{Inclusion, ReceiptFile};
+use sealtrail_core::statement::{Claims, UnverifiedStatement, seal};
 use serde_json::{Value, json};
 
 use super::json::hex;
-use super::world::{control_id, data_id, ledger_name, ledger_signer};
+use super::world::{control_id, control_signer, data_id, ledger_name, ledger_signer};
 use super::{Set, World};
 
 fn input(file: &[u8]) -> Value {
@@ -85,6 +86,10 @@ pub(super) fn receipts(world: &World) -> Set {
     change("control-silent", "a control batch that publishes nothing", &|file| link(file, 1));
     change("control-open", "a control open", &|file| link(file, 0));
     change("control-other", "a control batch that publishes another size", &|file| link(file, 3));
+    let foreign = foreign_control(world);
+    change("control-other-ledger", "a control batch that says it is of another ledger", &|file| {
+        file.receipt.control = Some(foreign.clone());
+    });
     change("control-index", "another index in the control trail", &|file| {
         let Some((_, inclusion)) = &mut file.receipt.control else { return };
         inclusion.index = LeafIndex(0);
@@ -103,6 +108,22 @@ pub(super) fn receipts(world: &World) -> Set {
         inclusion.checkpoint = data;
     });
     set
+}
+
+/// The control batch that publishes, signed anew with another origin in its claims and logged after the others.
+fn foreign_control(world: &World) -> (Vec<u8>, Inclusion) {
+    let mut image = world.image.clone();
+    let control = image.trails.get_mut(&control_id()).unwrap();
+    let statement = UnverifiedStatement::decode(&control[2].parts().0).unwrap();
+    let Claims::Batch(claims) = statement.claims() else { panic!("the third control entry publishes") };
+    let mut claims = (**claims).clone();
+    claims.place.ledger = LedgerName::new("ledger.example/other").unwrap();
+    let statement = seal(&Claims::Batch(Box::new(claims)), &control_signer()).unwrap().bytes;
+    let foreign = control[2].with_statement(&statement);
+    let (entry, index) = (foreign.entry.clone(), control.len());
+    control.push(foreign);
+    let receipt = ReceiptFile::decode(&image.receipt(control_id(), index, &ledger_signer())).unwrap();
+    (entry, receipt.receipt.trail)
 }
 
 fn malformed(set: &mut Set, good: &ReceiptFile) {

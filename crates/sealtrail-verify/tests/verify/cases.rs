@@ -1,29 +1,14 @@
 //! The testkit's ledgers against their expected verdicts.
 
+use std::fs;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::{env, fs, process};
 
 use sealtrail_attester::Attester;
 use sealtrail_testkit::cases::{Case, Expect, bad, damaged, good};
 use sealtrail_verify::{Directory, Options, Outcome, ReceiptInput, Verdict, verify};
 
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let dir = env::temp_dir().join(format!("sealtrail-{name}-{}", process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir).unwrap();
-        Self(dir)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use crate::scratch::Scratch;
 
 fn judge(case: &Case, scratch: &Scratch) -> Verdict {
     let dir = scratch.0.join(&case.name);
@@ -59,7 +44,7 @@ fn check(cases: Vec<Case>, scratch: &Scratch) {
             wrong.push(format!("{}: expected {:?}, found {}", case.name, case.expect, shown(&verdict)));
         }
     }
-    println!("{count} ledgers judged");
+    println!("suite: ledgers with a known verdict, {count} cases");
     assert!(wrong.is_empty(), "{} of {count} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 

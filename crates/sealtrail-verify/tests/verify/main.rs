@@ -8,3 +8,5 @@
 )]
 
 mod cases;
+mod gaps;
+mod scratch;

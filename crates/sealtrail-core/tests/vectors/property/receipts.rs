@@ -2,8 +2,9 @@
 
 use sealtrail_core::checkpoint::LedgerKey;
 use sealtrail_core::key::Algorithm;
-use sealtrail_core::name::{LeafIndex, TrailId};
+use sealtrail_core::name::{LeafIndex, LedgerName, TrailId};
 use sealtrail_core::receipt::{Inclusion, Receipt, ReceiptError, ReceiptFile};
+use sealtrail_core::statement::{Claims, UnverifiedStatement, seal};
 use sealtrail_testkit::build::{Builder, records};
 
 /// A ledger with a trail of twelve entries, published.
@@ -149,6 +150,26 @@ fn the_second_link_publishes_the_first() {
     let last = world.builder.image.trails[&control].len() - 1;
     grown.receipt.control = Some((entry, world.receipt(control, last).receipt.trail));
     assert_eq!(world.verify(&grown), Err(ReceiptError::NotPublished));
+}
+
+/// Found here: the control batch's origin was not looked at, only its trail.
+#[test]
+fn a_control_batch_of_another_ledger_publishes_nothing() {
+    let mut world = World::new();
+    let control = world.builder.image.control;
+    let last = world.builder.image.trails[&control].len() - 1;
+    let logged = world.builder.image.trails[&control][last].clone();
+    let statement = UnverifiedStatement::decode(&logged.parts().0).unwrap();
+    let Claims::Batch(claims) = statement.claims() else { panic!("the last control entry publishes") };
+    let mut claims = (**claims).clone();
+    claims.place.ledger = LedgerName::new("ledger.test/another").unwrap();
+    let statement = seal(&Claims::Batch(Box::new(claims)), &*world.builder.control.signer).unwrap().bytes;
+    let foreign = logged.with_statement(&statement);
+    world.builder.image.trails.get_mut(&control).unwrap().push(foreign.clone());
+
+    let mut file = world.receipt(world.trail, 5);
+    file.receipt.control = Some((foreign.entry, world.receipt(control, last + 1).receipt.trail));
+    assert_eq!(world.verify(&file), Err(ReceiptError::NotPublished));
 }
 
 #[test]

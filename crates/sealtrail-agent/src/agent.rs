@@ -22,7 +22,9 @@ use crate::receive::{Answering, Exporter, Grpc, Http, RequestKey, serve};
 use crate::redact::RedactionRules;
 use crate::seal::{Intake, Mapper, MapperParts, Sealer, SealerParts, Seen, intake};
 use crate::status::{Level, Notice, Snapshot, Status};
-use crate::submit::{Bases, Checkpoints, Client, Refused, Submitter, SubmitterParts};
+use crate::submit::{
+    Bases, Checkpoints, Client, Refused, Sightings, Submitter, SubmitterParts, watch_lineage,
+};
 
 /// Batches between mapper and sealer: one being sealed, one waiting.
 const JOBS_MAX: usize = 1;
@@ -246,9 +248,12 @@ impl Parts {
         (grpc, http): (TcpListener, TcpListener),
     ) -> Result<JoinHandle<()>, StartError> {
         let client = Client::new(&self.settings.ledger_url);
-        let checkpoints =
-            Checkpoints::new(recovered.held, self.settings.ledger.clone(), self.settings.control);
+        let (ledger, sightings) = (self.settings.ledger.clone(), Sightings::default());
+        let trails = [self.settings.trail, self.settings.control];
+        let checkpoints = Checkpoints::new(recovered.held, ledger.clone(), trails, sightings.clone());
         let checkpoints = Arc::new(Mutex::new(checkpoints));
+        let every = Duration::from_millis(self.settings.config.heartbeat_ms);
+        let lineage = watch_lineage(client.clone(), ledger, trails, sightings, shared.status.clone(), every);
         let (bases, refused, answering) = (Bases::default(), Refused::default(), Answering::default());
         let known = recovered.candidates.believe(&recovered.epochs, &self.place);
         let submitter = Submitter::new(SubmitterParts {
@@ -301,6 +306,7 @@ impl Parts {
             sealing: false,
         };
         let main = move || {
+            runtime.spawn(lineage);
             runtime.block_on(live(lifecycle, submitter, exporter, (grpc, http), shared));
             runtime.shutdown_timeout(RUNTIME_GRACE);
             drop(self.state);

@@ -6,6 +6,7 @@ use sealtrail_core::hash::{Hash, sha256};
 use sealtrail_core::merkle::{ProofError, verify_consistency};
 use sealtrail_core::name::{TrailId, TreeSize};
 
+use super::Sightings;
 use crate::outbox::Held;
 
 /// Why a checkpoint was not taken.
@@ -42,14 +43,29 @@ pub(crate) enum HeldError {
 pub(crate) struct Checkpoints {
     held: Held,
     seen: Option<Hash>,
+    /// What came without a consistency proof.
+    sightings: Sightings,
+    trail: TrailId,
     ledger: LedgerKey,
     control: TrailId,
 }
 
 impl Checkpoints {
     /// Goes on from what an earlier process verified.
-    pub(crate) fn new(held: Held, ledger: LedgerKey, control: TrailId) -> Self {
-        Self { held, seen: None, ledger, control }
+    pub(crate) fn new(
+        held: Held,
+        ledger: LedgerKey,
+        [trail, control]: [TrailId; 2],
+        sightings: Sightings,
+    ) -> Self {
+        for (trail, size, root) in
+            [(trail, held.trail_size, held.trail_root), (control, held.control_size, held.control_root)]
+        {
+            if size.0 > 0 {
+                sightings.add(trail, size, root);
+            }
+        }
+        Self { held, seen: None, sightings, trail, ledger, control }
     }
 
     /// What is held.
@@ -74,6 +90,7 @@ impl Checkpoints {
         }
         (self.held.control_size, self.held.control_root) = (found, checkpoint.root());
         self.seen = Some(sha256(&[note]));
+        self.sightings.add(self.control, found, checkpoint.root());
         Ok(())
     }
 
@@ -100,6 +117,7 @@ impl Checkpoints {
     /// contradict the held one, and is held itself only where nothing was.
     pub(crate) fn glimpse(&mut self, checkpoint: &Checkpoint) -> Result<(), HeldError> {
         let (held, found) = (self.held.trail_size, checkpoint.size());
+        self.sightings.add(self.trail, found, checkpoint.root());
         if held.0 == 0 {
             (self.held.trail_size, self.held.trail_root) = (found, checkpoint.root());
             return Ok(());

@@ -73,6 +73,19 @@ impl Client {
         self.post(format!("/v1/trails/{trail}/batches"), body, StatusCode::OK).await
     }
 
+    /// `GET` of a published file of at most so many bytes.
+    pub(crate) async fn get(&self, path: &str, bytes_max: usize) -> Result<Bytes, CallError> {
+        let request = Request::builder()
+            .uri(format!("{}{path}", self.url))
+            .body(Full::default())
+            .map_err(|error| CallError::Nonsense(error.to_string()))?;
+        let call = tokio::time::timeout(ANSWER_TIMEOUT, self.answer(request, bytes_max));
+        match call.await.map_err(|_| CallError::Away("no answer in time".to_owned()))?? {
+            (StatusCode::OK, body) => Ok(body),
+            (status, _) => Err(CallError::Away(format!("`{path}`: `{status}`"))),
+        }
+    }
+
     async fn post(&self, path: String, body: Vec<u8>, success: StatusCode) -> Result<Bytes, CallError> {
         let request = Request::builder()
             .method(Method::POST)
@@ -81,7 +94,7 @@ impl Client {
             .header(header::ACCEPT, "application/cbor, application/problem+json")
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| CallError::Nonsense(error.to_string()))?;
-        let call = tokio::time::timeout(ANSWER_TIMEOUT, self.answer(request));
+        let call = tokio::time::timeout(ANSWER_TIMEOUT, self.answer(request, ANSWER_BYTES_MAX));
         let (status, body) = call.await.map_err(|_| CallError::Away("no answer in time".to_owned()))??;
         // An identical open that was committed before may be answered with 200 where a new one gets 201.
         if status == success || (success == StatusCode::CREATED && status == StatusCode::OK) {
@@ -96,14 +109,18 @@ impl Client {
         }
     }
 
-    async fn answer(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), CallError> {
+    async fn answer(
+        &self,
+        request: Request<Full<Bytes>>,
+        bytes_max: usize,
+    ) -> Result<(StatusCode, Bytes), CallError> {
         let answer = self.http.request(request).await.map_err(|error| CallError::Away(reason(&error)))?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = Limited::new(answer.into_body(), bytes_max).collect().await;
         match body {
             Ok(body) => Ok((status, body.to_bytes())),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                Err(CallError::Nonsense(format!("answer is longer than `{ANSWER_BYTES_MAX}` bytes")))
+                Err(CallError::Nonsense(format!("answer is longer than `{bytes_max}` bytes")))
             }
             Err(error) => Err(CallError::Away(error.to_string())),
         }

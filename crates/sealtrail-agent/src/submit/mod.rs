@@ -4,6 +4,7 @@ mod api;
 mod backoff;
 mod checkpoints;
 mod client;
+mod lineage;
 mod queue;
 mod submitter;
 
@@ -11,4 +12,5 @@ pub(crate) use api::{Challenge, challenge_answer, challenge_request, epoch_answe
 pub(crate) use backoff::Backoff;
 pub(crate) use checkpoints::{Checkpoints, HeldError};
 pub(crate) use client::{CallError, Client};
+pub(crate) use lineage::{Sightings, watch as watch_lineage};
 pub(crate) use submitter::{Bases, Refused, Submitter, SubmitterParts};

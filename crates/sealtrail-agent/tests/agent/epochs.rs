@@ -194,3 +194,37 @@ async fn an_instance_without_a_name_gets_one_that_lasts() {
     assert_eq!(names[0].len(), 16);
     world.assert_no_violations();
 }
+
+#[tokio::test]
+async fn what_the_agent_was_shown_is_compared_with_what_is_published() {
+    // Sizes on both sides of a full tile.
+    for grown in [0, 3, 250, 600, 70_000] {
+        let world = World::with("heartbeat_ms = 100");
+        world.ledger.grow_control(grown);
+        let agent = world.start();
+        eventually("compared", || world.ledger.state().tiles_read >= 4);
+        assert!(agent.status().troubles.is_empty(), "{:?}", agent.status());
+        agent.shutdown();
+        world.assert_no_violations();
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_with_two_histories_is_found_out() {
+    for grown in [0, 300] {
+        let world = World::with("heartbeat_ms = 100");
+        world.ledger.grow_control(grown);
+        world.ledger.set(Mode::OtherHistory);
+        let agent = world.start();
+        eventually("found out", || agent.status().troubles.contains_key("history"));
+        let said = agent.status().troubles["history"].clone();
+        assert!(said.starts_with("two histories of trail `0909"), "{said}");
+        // It does not heal, and records go on being sealed.
+        world.ledger.set(Mode::Good);
+        assert_eq!(post(agent.http_address(), one("a")).await.status, StatusCode::OK);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(agent.status().troubles.contains_key("history"));
+        agent.shutdown();
+        world.assert_no_violations();
+    }
+}

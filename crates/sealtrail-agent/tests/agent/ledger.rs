@@ -24,6 +24,7 @@ use sealtrail_core::name::{Identity, LeafIndex, LedgerName, TrailId, TreeSize};
 use sealtrail_core::note::VerifierKey;
 use sealtrail_core::receipt::{Inclusion, Receipt};
 use sealtrail_core::statement::{BatchClaims, Claims, OpenClaims, Totals, UnverifiedStatement, binding};
+use sealtrail_core::tile::Tile;
 use sealtrail_keys::Ed25519Key;
 
 /// What it does wrong.
@@ -49,6 +50,8 @@ pub enum Mode {
     Endless,
     /// Refuses every batch for good.
     Refuse,
+    /// Publishes another history than it shows the agent.
+    OtherHistory,
     /// Refuses one batch for good.
     RefuseOnce,
     /// Refuses every open.
@@ -87,6 +90,9 @@ pub struct State {
     parts: Vec<LedgerPart>,
     tree: Tree,
     control: Tree,
+    /// As many leaves as the control trail, but others.
+    other: Tree,
+    pub tiles_read: u64,
 }
 
 pub struct Ledger {
@@ -131,6 +137,12 @@ impl Ledger {
 
     pub fn set(&self, mode: Mode) {
         self.state().mode = Some(mode);
+    }
+
+    /// Makes the control trail longer.
+    pub fn grow_control(&self, by: u64) {
+        let mut state = self.state();
+        (0..by).for_each(|_| state.grow_control());
     }
 
     pub fn vkey(&self) -> String {
@@ -186,6 +198,7 @@ impl State {
     fn grow_control(&mut self) {
         let n = self.control.size().0;
         self.control.push(leaf_hash(&n.to_be_bytes()));
+        self.other.push(leaf_hash(&(n ^ 1).to_be_bytes()));
     }
 }
 
@@ -267,7 +280,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     } else if path == format!("/v1/trails/{}/batches", shared.trail) {
         batches(&shared, &mut state, &body)
     } else {
-        Err(Problem(404, "unknown-trail", path, None))
+        published(&shared, &mut state, &path)
     };
     if state.mode() == Mode::Unavailable {
         return Ok(problem(&Problem(503, "unavailable", String::new(), None)));
@@ -324,6 +337,28 @@ type Answered = Result<(StatusCode, Vec<u8>), Problem>;
 
 fn refused(class: &'static str, detail: impl ToString) -> Problem {
     Problem(422, class, detail.to_string(), None)
+}
+
+/// Checkpoints and tiles.
+fn published(shared: &Shared, state: &mut State, path: &str) -> Answered {
+    let unknown = || Problem(404, "unknown-trail", path.to_owned(), None);
+    let rest = path.strip_prefix("/v1/trails/").ok_or_else(unknown)?;
+    let (trail, rest) = rest.split_once('/').ok_or_else(unknown)?;
+    let trail = TrailId::from_hex(trail).map_err(|_| unknown())?;
+    let tree = match (trail == shared.control, state.mode()) {
+        (true, Mode::OtherHistory) => &state.other,
+        (true, _) => &state.control,
+        (false, _) => &state.tree,
+    };
+    if rest == "checkpoint" {
+        return Ok((StatusCode::OK, shared.note(trail, tree.size(), tree.root(), &shared.key)));
+    }
+    let tile = Tile::parse(rest).ok_or_else(unknown)?;
+    let level = tree.level(8 * u32::from(tile.level.ok_or_else(unknown)?));
+    let start = 256 * tile.number as usize;
+    let hashes = level.get(start..start + usize::from(tile.width)).ok_or_else(unknown)?.concat();
+    state.tiles_read += 1;
+    Ok((StatusCode::OK, hashes))
 }
 
 fn challenge(shared: &Shared, state: &mut State, body: &[u8]) -> Answered {

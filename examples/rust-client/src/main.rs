@@ -13,14 +13,18 @@ const BATCH: usize = 1000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let (endpoint, count) = (args.next().ok_or("which endpoint?")?, args.next().ok_or("how many?")?.parse::<u64>()?);
+    let (endpoint, count) =
+        (args.next().ok_or("which endpoint?")?, args.next().ok_or("how many?")?.parse::<u64>()?);
     let exporter = LogExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{endpoint}/v1/logs"))
         .with_timeout(Duration::from_secs(10))
         .build()?;
-    let config = BatchConfigBuilder::default().with_max_export_batch_size(BATCH).with_max_queue_size(100 * BATCH).build();
+    let config = BatchConfigBuilder::default()
+        .with_max_export_batch_size(BATCH)
+        .with_max_queue_size(100 * BATCH)
+        .build();
     let processor = BatchLogProcessor::builder(exporter).with_batch_config(config).build();
     let resource = Resource::builder_empty().with_service_name("vault").build();
     let provider = SdkLoggerProvider::builder().with_resource(resource).with_log_processor(processor).build();

@@ -12,6 +12,7 @@ shift
 cargo_fuzz_version=0.13.2
 tools=${FUZZ_TOOLS:-fuzz/tools}
 corpora=${FUZZ_CORPUS:-fuzz/corpus}
+built=${FUZZ_TARGET_DIR:-fuzz/target}
 
 export PATH=$PWD/$tools/bin:$tools/bin:$PATH
 if ! cargo fuzz --version >/dev/null 2>&1; then
@@ -31,7 +32,7 @@ for target in "${targets[@]}"; do
     mkdir -p "$corpora/$target" "$corpora/seeds/$target"
     log=$(mktemp)
     # Bodies and segments have no other bound than their own; everything else is small.
-    if cargo +nightly fuzz run --fuzz-dir fuzz "$target" "$corpora/$target" "$corpora/seeds/$target" -- \
+    if cargo +nightly fuzz run --fuzz-dir fuzz --target-dir "$built" "$target" "$corpora/$target" "$corpora/seeds/$target" -- \
         -max_total_time="$seconds" -max_len=70000 -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 >"$log" 2>&1
     then
         inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

@@ -3,7 +3,7 @@
 #
 #   fuzz/run.sh SECONDS [TARGET…]
 #
-# Needs a nightly toolchain; installs cargo-fuzz below fuzz/tools where it is missing.
+# Installs a nightly toolchain by rustup, and cargo-fuzz below fuzz/tools, where they are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +14,9 @@ tools=${FUZZ_TOOLS:-fuzz/tools}
 corpora=${FUZZ_CORPUS:-fuzz/corpus}
 built=${FUZZ_TARGET_DIR:-fuzz/target}
 
+if ! cargo +nightly --version >/dev/null 2>&1; then
+    rustup toolchain install nightly --profile minimal
+fi
 export PATH=$PWD/$tools/bin:$tools/bin:$PATH
 if ! cargo fuzz --version >/dev/null 2>&1; then
     CARGO_TARGET_DIR=$tools/build cargo install --quiet --locked --root "$tools" "cargo-fuzz@$cargo_fuzz_version"

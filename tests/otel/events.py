@@ -1,9 +1,13 @@
-"""Audit events to send: real ones where the shared data is there, else ones written for the purpose."""
+"""Audit events to send: real ones where the shared data is there, else ones written for the purpose.
+
+`events.py COUNT` prints them, each a line of JSON: the source and the event.
+"""
 
 import io
 import json
 import os
 import pathlib
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHARED = pathlib.Path(os.environ.get("SEALTRAIL_SHARED", ROOT.parent / "shared"))
@@ -62,3 +66,12 @@ def events(count):
         found += 1
         yield event
     yield from written(count - found)
+
+
+def main():
+    for source, event in events(int(sys.argv[1])):
+        print(json.dumps([source, event]))
+
+
+if __name__ == "__main__":
+    main()

@@ -223,6 +223,18 @@ pub(super) fn checkpoints(world: &World) -> Set {
     let name = origin.replace("golden", "other");
     set.reject(
         "origin-ledger",
+    // The same signature under another key id: the line of a key that nobody asked for.
+    let elsewhere = {
+        let encoded = line.trim_end().rsplit_once(' ').unwrap().1;
+        let mut bytes = STANDARD.decode(encoded).unwrap();
+        bytes[0] ^= 1;
+        line.replace(encoded, &STANDARD.encode(bytes))
+    };
+    set.accept(
+        "other-key-id-first",
+        "a line of this name with another key id before it",
+        checkpoint(format!("{before}\n\n{elsewhere}{line}").as_bytes()),
+    );
         "checkpoint-origin",
         "that of another ledger",
         checkpoint(note(&other, &name).as_bytes()),
@@ -259,6 +271,11 @@ fn malformed_checkpoints(set: &mut Set, good: &str, text: &str, origin: &str) {
     let line = good.split_once("\n\n").unwrap().1;
     let lines: Vec<&str> = text.lines().collect();
     let signed = |text: &str| note(text, origin);
+        (
+            "signature-only-elsewhere",
+            "a right signature under this name and another key id",
+            good.replace(line, &elsewhere),
+        ),
     for (name, about, note) in [
         ("no-signatures", "no signature block", text.to_owned()),
         ("no-blank-line", "no blank line", format!("{text}{line}")),

@@ -778,12 +778,20 @@ def test_nitro_sim(tmp_path, i):
 
 # What the specification settles beyond the plain cases
 
-def test_ed25519_keys_are_any_32_bytes():
+def test_ed25519_keys():
     good = ed25519.Ed25519PrivateKey.generate()
     assert keys.ed25519_key(good.public_key().public_bytes_raw()).verify(good.sign(b"m"), b"m")
-    one = (1).to_bytes(32, "little")  # the neutral point: S = 0, R = it, verifies everything without the cofactor
-    assert keys.ed25519_key(one).verify(one + bytes(32), b"m")
-    for no_point in (b"\xff" * 32, (2**255 - 18).to_bytes(32, "little"), (1 + 2**255).to_bytes(32, "little"), b"\2" + bytes(31)):
+    one = (1).to_bytes(32, "little")  # the neutral point: S = 0, R = it, fulfils the equation for everything
+    order8 = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+    small = [0, 1, 2**255 - 20, int.from_bytes(bytes.fromhex(order8), "little")]
+    small.append(2**255 - 19 - small[-1])
+    for y in small + list(range(2**255 - 19, 2**255)):
+        for sign in (0, 1 << 255):
+            with pytest.raises(ValueError):
+                keys.ed25519_key((y + sign).to_bytes(32, "little"))
+            assert not keys.ed25519_key(good.public_key().public_bytes_raw()).verify(
+                (y + sign).to_bytes(32, "little") + bytes(32), b"m")
+    for no_point in (b"\2" + bytes(31), (2**255 - 21).to_bytes(32, "little")):
         assert not keys.ed25519_key(no_point).verify(one + bytes(32), b"m")
 
 

@@ -141,6 +141,8 @@ def _segment(data, trail, number, out):
         elif kind == ENTRY:
             out.append((body, payload))
             body = None
+        elif len(out) == first:
+            raise SegmentError("an index before an entry")
         else:
             return True
     if not header:

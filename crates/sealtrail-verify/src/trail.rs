@@ -217,6 +217,9 @@ impl<'s, 'a> TrailPass<'s, 'a> {
                 self.drain()?;
                 self.open(index, received_ns, statement, walked.body.is_some())
             }
+            }
+            if let Some(error) = tiles.unreadable {
+                return Err(error);
             Claims::Batch(claims) => {
                 let epoch_id = claims.epoch;
                 let Some(epoch) = self.epochs.get(&epoch_id) else {

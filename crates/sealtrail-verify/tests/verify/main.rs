@@ -10,3 +10,4 @@
 mod cases;
 mod gaps;
 mod scratch;
+mod unreadable;

@@ -795,6 +795,31 @@ def test_ed25519_keys():
         assert not keys.ed25519_key(no_point).verify(one + bytes(32), b"m")
 
 
+def test_a_ledger_that_is_written_to(tmp_path, monkeypatch):
+    led = ledger(close=False)
+    led.control_batch(publish=[TRAIL])
+    first = led.note(led.control)
+    led.add_trail(b"\5" * 16, "billing")
+    led.batch(led.epoch, RECORDS, change={16: led.artefact(led.note(led.control))})
+    read_file, readings = log.read_file, []
+
+    def moving(path):
+        if path.endswith(os.path.join(led.control.hex(), "checkpoint")):
+            readings.append(path)
+            return first if len(readings) == 1 else read_file(path)
+        return read_file(path)
+
+    monkeypatch.setattr(log, "read_file", moving)
+    v = run(led, tmp_path)
+    assert (v["outcome"], classes(v)[0]) == ("verified", []) and len(readings) == 2
+    # One entry of each trail.
+    assert v["not_covered"] == [{"what": "entries-after-checkpoint", "count": 2}]
+    # At rest the same trail says what its control trail does not know.
+    monkeypatch.setattr(log, "read_file", lambda path: first if path.endswith(
+        os.path.join(led.control.hex(), "checkpoint")) else read_file(path))
+    assert classes(run(led, tmp_path))[0] == ["seen-unknown"]
+
+
 def test_notes_further():
     led = build.Ledger()
     o = led.origin(led.control)

@@ -84,6 +84,8 @@ pub(crate) struct State<'a> {
     pub(crate) fold: Fold,
     /// Root of the control trail at each size, from 1 on: 32 bytes a control entry.
     pub(crate) control_roots: Vec<Hash>,
+    /// The control trail's checkpoint file as it was read; nothing where there was none.
+    pub(crate) control_note: Vec<u8>,
     /// Size of the control trail's checkpoint.
     pub(crate) control_size: u64,
     /// The control trail begins with an accepted open.
@@ -177,6 +179,7 @@ fn run<'a>(source: &'a dyn Source, policy: TrustPolicy, options: Options<'a>) ->
         findings: Findings::default(),
         fold: Fold::default(),
         control_roots: Vec::new(),
+        control_note: Vec::new(),
         control_size: 0,
         genesis_seen: false,
         notes: Notes::default(),

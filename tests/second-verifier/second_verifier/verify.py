@@ -50,7 +50,7 @@ class Epoch:
 class Trail:
     def __init__(self, tid, name=None):
         self.id, self.name, self.control = tid, name, name is None
-        self.checkpoint = None
+        self.checkpoint = self.note = None
         self.tree, self.reached = Tree([]), -1  # entries that the walk reached, -1 where it was not walked
         self.epochs = {}                        # identity -> Epoch, in order
         self.newest = {}                        # (stream, instance) -> newest Epoch
@@ -79,16 +79,9 @@ class Verifier:
     # 6.2
 
     def run(self, receipts):
-        first = {}  # checkpoints of the data trails, read before that of the control trail
-        for name in os.listdir(self.dir) if os.path.isdir(self.dir) else ():
-            if is_hex(name, 32) and name != self.control.id.hex():
-                try:
-                    first[name] = log.read_file(os.path.join(self.dir, name, "checkpoint"))
-                except log.Unreadable:
-                    pass  # read again when the trail's turn comes, if it comes
-        self.walk(self.control, None)
+        self.walk(self.control)
         for tid in sorted(set(self.trails) - {self.control.id}):
-            self.walk(self.trails[tid], first.get(tid.hex()))
+            self.walk(self.trails[tid])
         for path in receipts:
             result = self.receipt(log.read_given(path))
             self.receipts.append({"file": str(path), "result": result})
@@ -101,9 +94,14 @@ class Verifier:
 
     # 6.3
 
-    def walk(self, trail, note):
+    def note_of(self, trail):
+        return log.read_file(os.path.join(self.dir, trail.id.hex(), "checkpoint"))
+
+    def walk(self, trail):
         directory, name = os.path.join(self.dir, trail.id.hex()), log.origin(self.policy.name, trail.id)
-        note = note if note is not None else log.read_file(os.path.join(directory, "checkpoint"))
+        note = self.note_of(trail)
+        trail.note = note
+        moving = not trail.control and self.note_of(self.control) != self.control.note
         if note is None:
             if trail.control or trail.published:
                 self.find("checkpoint-missing", "no checkpoint", trail)
@@ -122,7 +120,9 @@ class Verifier:
         self.not_covered["entries-after-checkpoint"] += max(0, len(items) - cp.size)
         items = items[:cp.size]
         trail.reached, trail.tree = len(items), Tree([H(b"\0" + e) for _, e in items])
-        for i, (stored, entry) in enumerate(items):
+        judged = min(len(items), max(trail.published, default=0)) if moving else len(items)
+        self.not_covered["entries-after-checkpoint"] += len(items) - judged
+        for i, (stored, entry) in enumerate(items[:judged]):
             self.entry(trail, i, stored, entry)
         if trail.control and 0 not in (e.index for e in trail.epochs.values()):
             self.find("wrong-genesis", "entry 0 is not an open that passes", trail)

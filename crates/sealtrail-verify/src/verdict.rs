@@ -45,7 +45,7 @@ pub struct Tool {
 /// What was checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Covered {
-    /// Trails, the control trail among them.
+    /// Trails that have a checkpoint, the control trail among them.
     pub trails: u64,
     /// Epochs.
     pub epochs: u64,

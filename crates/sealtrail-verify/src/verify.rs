@@ -288,7 +288,7 @@ fn conclude(
             }
         }
     }
-    state.covered.trails = trails.len() as u64;
+    state.covered.trails = trails.iter().filter(|trail| trail.size.is_some()).count() as u64;
     let not_covered = [
         ("entries-after-checkpoint", beyond),
         ("encrypted-batches", state.encrypted),

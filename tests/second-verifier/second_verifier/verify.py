@@ -393,8 +393,8 @@ class Verifier:
 
     def epoch_json(self, epoch):
         simulated = bool(epoch.evidence and epoch.evidence.simulated)
-        cheats = ["app", "sdk", "guest-root"] + ["development-root"] * simulated + ["ledger"] * epoch.trail.control \
-            + ["host-tail"] * (epoch.close is None) + ["ledger-with-host"]
+        cheats = (["ledger"] if epoch.trail.control else ["app", "sdk", "guest-root"]) \
+            + ["development-root"] * simulated + ["host-tail"] * (epoch.close is None) + ["ledger-with-host"]
         return {"id": epoch.id.hex(), "trail": epoch.trail.id.hex(), "stream": epoch.claims[4],
                 "instance": epoch.claims[5], "evidence": epoch.kind, "simulated": simulated,
                 "measurements": epoch.evidence.measurements() if epoch.evidence else {}, "proven": epoch.proven,
@@ -428,8 +428,9 @@ def blank(outcome, reason, policy_hash):
 def hint(directory):
     """A policy from ledger.json that appraises nothing (6.1), or Unreadable."""
     try:
-        v = json.loads(log.read_given(os.path.join(directory, "ledger.json")).decode("utf-8"))
-        if not is_version_1(v):
+        raw = log.read_given(os.path.join(directory, "ledger.json"))
+        v = json.loads(raw.decode("utf-8"))
+        if len(raw) > 4096 or not is_version_1(v):
             raise ValueError
         return Policy(v.get("ledger"), v.get("control"), v.get("vkey"))
     except (ValueError, RecursionError):

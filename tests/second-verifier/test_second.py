@@ -795,6 +795,11 @@ def test_ed25519_keys():
         assert not keys.ed25519_key(no_point).verify(one + bytes(32), b"m")
 
 
+def test_received_at_is_rounded_down_to_ms():
+    assert evidence._near(7, (600_007 * 10**6) + 999_999) and not evidence._near(7, 600_008 * 10**6)
+    assert evidence._near(600_007, 7 * 10**6) and not evidence._near(600_008, 7 * 10**6 + 999_999)
+
+
 def test_a_ledger_that_is_written_to(tmp_path, monkeypatch):
     led = ledger(close=False)
     led.control_batch(publish=[TRAIL])

@@ -35,7 +35,7 @@ class Epoch:
         self.seen_size = 0            # largest good `seen` of a batch that was not late
         self.last_received = received
         self.late_news = set()        # warnings given once per epoch
-        self.proven, self.kind, self.evidence = False, None, None
+        self.proven, self.kind, self.evidence, self.measurements = False, None, None, {}
         self.batches = self.records = 0
         self.silence = 3 * st.claims[38] * 10**6
 
@@ -246,6 +246,8 @@ class Verifier:
         at = dict(trail=trail, entry=i, epoch=epoch)
         bad, epoch.kind, epoch.evidence = evidence.appraise(
             st, self.artefacts.get(c[34]), received, self.policy, trail.control)
+        if bad is None and self.policy.appraises:
+            epoch.measurements = epoch.evidence.measurements()
         if bad is None and c[40] is not None:
             if not self.control_note(c[40][:32]):
                 bad = "unknown-challenge", "its first half is no control checkpoint"
@@ -397,7 +399,7 @@ class Verifier:
             + ["development-root"] * simulated + ["host-tail"] * (epoch.close is None) + ["ledger-with-host"]
         return {"id": epoch.id.hex(), "trail": epoch.trail.id.hex(), "stream": epoch.claims[4],
                 "instance": epoch.claims[5], "evidence": epoch.kind, "simulated": simulated,
-                "measurements": epoch.evidence.measurements() if epoch.evidence else {}, "proven": epoch.proven,
+                "measurements": epoch.measurements, "proven": epoch.proven,
                 "batches": epoch.batches, "records": epoch.records, "state": epoch.state,
                 "could_have_cheated": cheats}
 
@@ -407,10 +409,11 @@ class Verifier:
         for f in self.findings:
             counts[f["class"]] = counts.get(f["class"], 0) + 1
         outcome = "rejected" if errors else "verified" if self.policy.appraises else "not-appraised"
+        order = [self.control] + [self.trails[t] for t in sorted(set(self.trails) - {self.control.id})]
         trails = [{"id": t.id.hex(), "name": t.name, "size": t.checkpoint and t.checkpoint.size,
                    "root": t.checkpoint and t.checkpoint.root.hex(), "records": t.records}
-                  for t in self.trails.values()]
-        epochs = [e for t in self.trails.values() for e in t.epochs.values()]
+                  for t in order]
+        epochs = [e for t in order for e in t.epochs.values()]
         return dict(blank(outcome, min(errors, key=REASONS.index, default=None), policy_hash), ledger=self.policy.name,
                     trails=trails, covered=self.covered, findings=self.findings[:1000], finding_counts=counts,
                     not_covered=[{"what": k, "count": n} for k, n in self.not_covered.items() if n],

@@ -9,6 +9,7 @@ mod failure;
 mod output;
 mod policy;
 mod progress;
+mod server;
 mod show;
 mod signals;
 mod source;

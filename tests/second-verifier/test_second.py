@@ -620,6 +620,19 @@ def test_warnings(tmp_path):
     assert (v["outcome"], v["reason"]) == ("rejected", "silence")
 
 
+def test_checkpoints_rolled_back(tmp_path):
+    led = ledger()
+    finish(led)
+    names = [Path("trails") / tid.hex() / "checkpoint" for tid in (led.control, TRAIL)]
+    led.write(tmp_path / "old")
+    notes = [(tmp_path / "old" / name).read_bytes() for name in names]
+    led.batch(led.epoch)
+    finish(led)
+    v = run(led, tmp_path, edit=lambda d: [(d / name).write_bytes(note) for name, note in zip(names, notes)])
+    assert v["outcome"] == "verified" and classes(v) == ([], ["entries-after-checkpoint"])
+    assert v["finding_counts"]["entries-after-checkpoint"] == 2
+
+
 def test_receipts(tmp_path):
     led = ledger()
     finish(led)

@@ -222,9 +222,26 @@ impl<'s, 'a> TrailPass<'s, 'a> {
                 return Err(error);
             }
             tiles.findings.into_iter().for_each(|finding| self.state.findings.add(finding));
-            while let Ok(Some(_)) = walk.next() {
-                self.outcome.beyond += 1;
+            self.beyond(&mut walk)?;
+        }
+        Ok(())
+    }
+
+    /// Counts the entries behind the checkpoint, as far as they are well framed.
+    fn beyond(&mut self, walk: &mut SegmentWalk<'_>) -> io::Result<()> {
+        loop {
+            match walk.next() {
+                Ok(Some(_)) => self.outcome.beyond += 1,
+                Err(WalkError::Io(error)) => return Err(error),
+                Ok(None) | Err(_) => break,
             }
+        }
+        if self.outcome.beyond > 0 {
+            let detail = format!(
+                "`{}` entries behind the checkpoint are not covered: the ledger was writing, or an older checkpoint was put back",
+                self.outcome.beyond
+            );
+            self.find(Class::EntriesAfterCheckpoint, detail);
         }
         Ok(())
     }

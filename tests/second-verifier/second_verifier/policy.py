@@ -7,7 +7,7 @@ from .keys import allowed
 from .notation import H, array, b64, is_hex, is_ledger_name
 
 WARNINGS = ["late", "superseded", "predecessor-none", "records-dropped", "clock-skew", "silence", "dirty-end",
-            "unwitnessed"]
+            "entries-after-checkpoint", "unwitnessed"]
 
 
 class PolicyError(ValueError):

@@ -117,7 +117,10 @@ class Verifier:
         trail.checkpoint = cp
         self.covered["trails"] += 1
         items, bad = log.read_segments(directory, trail.id, cp.size)
-        self.not_covered["entries-after-checkpoint"] += max(0, len(items) - cp.size)
+        beyond = max(0, len(items) - cp.size)
+        self.not_covered["entries-after-checkpoint"] += beyond
+        if beyond:
+            self.find("entries-after-checkpoint", "%d entries" % beyond, trail)
         items = items[:cp.size]
         trail.reached, trail.tree = len(items), Tree([H(b"\0" + e) for _, e in items])
         judged = min(len(items), max(trail.published, default=0)) if moving else len(items)

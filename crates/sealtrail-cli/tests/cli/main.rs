@@ -7,6 +7,7 @@
     clippy::print_stdout
 )]
 
+mod export;
 mod process;
 mod road;
 mod transcripts;

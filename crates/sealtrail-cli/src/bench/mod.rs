@@ -157,7 +157,7 @@ fn ingest(
     let stack = Stack::start(&StackConfig {
         data: data.to_owned(),
         listen: free,
-        otlp: OtlpConfig { grpc: free, http: free },
+        otlp: OtlpConfig { grpc: free, http: free, allow_remote: false },
         attester: Kind::Software,
         acknowledge,
         stream: "bench".to_owned(),

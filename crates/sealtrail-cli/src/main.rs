@@ -6,6 +6,7 @@ mod bench;
 mod dev;
 mod export;
 mod failure;
+mod listening;
 mod output;
 mod policy;
 mod progress;

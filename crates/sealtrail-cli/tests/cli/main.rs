@@ -7,6 +7,7 @@
     clippy::print_stdout
 )]
 
+mod dev;
 mod export;
 mod process;
 mod road;

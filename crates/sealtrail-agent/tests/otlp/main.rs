@@ -16,6 +16,7 @@ mod oracle;
 mod protobuf;
 mod real;
 mod redaction;
+mod redaction_speed;
 mod speed;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use memchr::memchr;
 use regex::bytes::Regex;
 
 use super::detect::{AWS_SECRET_BYTES, literals};
-use super::{Detector, detect};
+use super::{Detector, card, detect};
 
 /// Fewest digits of a card number.
 const CARD_DIGITS_MIN: usize = 13;
@@ -75,10 +75,10 @@ impl Prefilter {
     }
 }
 
-/// Whether there are enough digits for a card in a row, with spaces and hyphens among them. Such a row covers at least
-/// one of every thirteen bytes, so only those are looked at.
+/// Whether there are enough digits for a card in a row, with separators among them. Such a row covers at least one of every
+/// thirteen bytes, so only those are looked at.
 fn has_digits(bytes: &[u8]) -> bool {
-    let of_row = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
+    let of_row = |byte: &u8| card::is_of_row(*byte);
     let mut at = CARD_DIGITS_MIN - 1;
     while let Some(byte) = bytes.get(at) {
         if of_row(byte) {
@@ -137,6 +137,7 @@ mod tests {
                 let text = |row: &str| format!("{}{row}{}", "x".repeat(before), "y".repeat(after));
                 assert!(has_digits(text("1234567890123").as_bytes()));
                 assert!(has_digits(text("1234 5678-9012 3").as_bytes()));
+                assert!(has_digits(text("1234\u{a0}5678\u{202f}9012.345").as_bytes()));
                 assert!(!has_digits(text("123456789012").as_bytes()));
                 assert!(!has_digits(text("2021-07-28 1x").as_bytes()));
             }

@@ -9,6 +9,7 @@
 
 mod batches;
 mod damage;
+mod detectors;
 mod json;
 mod json_text;
 mod model;

@@ -3,6 +3,7 @@
 //! Bytes come in through [`Source`], the trust policy and receipts as arguments. No clock, no network: the same inputs
 //! give the same verdict for ever.
 
+mod checkpoints;
 mod content;
 mod control;
 mod epoch;

@@ -9,11 +9,11 @@ use sealtrail_core::entry::Entry;
 use sealtrail_core::hash::{EMPTY, Hash};
 use sealtrail_core::merkle::{Frontier, leaf_hash};
 use sealtrail_core::name::{Identity, Name, TrailId};
-use sealtrail_core::note::NOTE_BYTES_MAX;
 use sealtrail_core::statement::{
     BatchClaims, Claims, ClaimsError, OpenClaims, Statement, StatementError, UnverifiedStatement,
 };
 
+use crate::checkpoints::{CheckpointFile, Pinned};
 use crate::content::{BatchView, Checked, Content, Job};
 use crate::epoch::Epoch;
 use crate::opens::{evidence, predecessor};
@@ -26,6 +26,11 @@ use crate::{Class, Finding};
 /// Clocks at an open may differ by this much before it is said.
 const OPEN_SKEW_NS: u64 = 300_000_000_000;
 
+/// Where counting entries behind a checkpoint ends: whoever sends them decides how many there are. A ledger at its fastest
+/// commits far fewer before it publishes again.
+const BEYOND_MAX: u64 = 100_000;
+const BEYOND_BYTES_MAX: usize = 1 << 30;
+
 /// What came of a trail.
 #[derive(Default)]
 pub(crate) struct TrailOutcome {
@@ -33,16 +38,12 @@ pub(crate) struct TrailOutcome {
     pub(crate) checkpoint: Option<(u64, Hash)>,
     /// Records whose lines were checked.
     pub(crate) records: u64,
-    /// Entries beyond the checkpoint, or beyond what was published of a ledger that is being written to.
+    /// Entries beyond the checkpoint, as far as they were counted.
     pub(crate) beyond: u64,
     /// Roots at the sizes that were asked for and reached.
     pub(crate) roots: BTreeMap<u64, Hash>,
     /// Epochs in the order of their opens.
     pub(crate) epochs: Vec<Epoch>,
-}
-
-fn is_too_long(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::InvalidData
 }
 
 /// What is kept with a batch while it is being checked.
@@ -62,8 +63,6 @@ pub(crate) struct TrailPass<'s, 'a> {
     state: &'s mut State<'a>,
     trail: TrailId,
     control: bool,
-    /// The ledger is being written to.
-    moving: bool,
     wanted: Vec<u64>,
     workers: Workers<Pending>,
     epochs: HashMap<Identity, Epoch>,
@@ -74,10 +73,11 @@ pub(crate) struct TrailPass<'s, 'a> {
 }
 
 impl<'s, 'a> TrailPass<'s, 'a> {
-    /// Verifies one trail. `wanted` are the sizes at which the root is asked for.
+    /// Verifies one trail under the checkpoint that was read. `wanted` are the sizes at which the root is asked for.
     pub(crate) fn run(
         state: &'s mut State<'a>,
         trail: TrailId,
+        pinned: &Pinned,
         wanted: Vec<u64>,
     ) -> io::Result<TrailOutcome> {
         let control = trail == state.policy.control;
@@ -86,7 +86,6 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             state,
             trail,
             control,
-            moving: false,
             wanted,
             workers,
             epochs: HashMap::new(),
@@ -95,7 +94,7 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             seen_later: Vec::new(),
             outcome: TrailOutcome::default(),
         };
-        if let Some(checkpoint) = pass.checkpoint()? {
+        if let Some(checkpoint) = pass.checkpoint(pinned) {
             pass.outcome.checkpoint = Some((checkpoint.size.0, checkpoint.root));
             if control {
                 pass.state.control_size = checkpoint.size.0;
@@ -110,34 +109,25 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         self.state.findings.add(finding);
     }
 
-    fn checkpoint(&mut self) -> io::Result<Option<CheckpointBody>> {
-        let path = format!("trails/{}/checkpoint", self.trail);
-        let note = match self.state.source.read(&path, NOTE_BYTES_MAX) {
-            Ok(Some(note)) => note,
-            Ok(None) => {
-                let published =
-                    self.state.fold.trails.get(&self.trail).is_none_or(|known| !known.published.is_empty());
-                if published {
+    fn checkpoint(&mut self, pinned: &Pinned) -> Option<CheckpointBody> {
+        let note = match &pinned.file {
+            CheckpointFile::Bytes(note) => note,
+            CheckpointFile::Missing => {
+                if self.control || pinned.due > 0 {
                     self.find(Class::CheckpointMissing, "the trail has no checkpoint");
                 }
-                return Ok(None);
+                return None;
             }
-            Err(error) if is_too_long(&error) => {
-                self.find(Class::CheckpointMalformed, error.to_string());
-                return Ok(None);
+            CheckpointFile::TooLong(error) => {
+                self.find(Class::CheckpointMalformed, error);
+                return None;
             }
-            Err(error) => return Err(error),
         };
-        if self.control {
-            self.state.control_note.clone_from(&note);
-        } else {
-            self.moving = self.control_moved()?;
-        }
-        let unverified = match UnverifiedCheckpoint::decode(&note) {
+        let unverified = match UnverifiedCheckpoint::decode(note) {
             Ok(unverified) => unverified,
             Err(error) => {
                 self.find(Class::CheckpointMalformed, error.to_string());
-                return Ok(None);
+                return None;
             }
         };
         let body = unverified.claims().clone();
@@ -145,31 +135,11 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             Ok(_) => {}
             Err(error @ CheckpointError::Origin { .. }) => {
                 self.find(Class::CheckpointOrigin, error.to_string());
-                return Ok(None);
+                return None;
             }
             Err(error) => self.find(Class::CheckpointUnsigned, error.to_string()),
         }
-        Ok(Some(body))
-    }
-
-    /// Whether the control trail's checkpoint is another than the one it was walked under: the ledger is being written to
-    /// (6.2), and what follows this trail's largest published size may stand on control entries that were not read.
-    fn control_moved(&self) -> io::Result<bool> {
-        let path = format!("trails/{}/checkpoint", self.state.policy.control);
-        match self.state.source.read(&path, NOTE_BYTES_MAX) {
-            Ok(note) => Ok(note.unwrap_or_default() != self.state.control_note),
-            Err(error) if is_too_long(&error) => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The number of entries that are judged; those up to the checkpoint's size are hashed in any case.
-    fn judged(&self, size: u64) -> u64 {
-        if !self.moving {
-            return size;
-        }
-        let known = self.state.fold.trails.get(&self.trail);
-        known.and_then(|known| known.published.keys().next_back().copied()).unwrap_or(0)
+        Some(body)
     }
 
     fn walk(&mut self, checkpoint: &CheckpointBody) -> io::Result<()> {
@@ -178,7 +148,6 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         let mut tiles = TileCheck::new(source, self.trail);
         let mut frontier = Frontier::default();
         let mut whole = true;
-        let judged = self.judged(checkpoint.size.0);
         while frontier.size() < checkpoint.size.0 {
             let walked = match walk.next() {
                 Ok(Some(walked)) => walked,
@@ -202,11 +171,7 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             frontier.push(leaf_hash(&walked.entry), |level, index, hash| tiles.node(level, index, hash));
             tiles.entry(&walked.entry);
             self.note_root(&frontier);
-            if index < judged {
-                self.entry(index, walked)?;
-            } else {
-                self.outcome.beyond += 1;
-            }
+            self.entry(index, walked)?;
             self.state.progress(self.trail, index + 1, checkpoint.size.0);
         }
         self.drain()?;
@@ -226,7 +191,7 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         }
         if self.outcome.beyond > 0 {
             let detail = format!(
-                "`{}` entries are not covered: the ledger was writing, or an older checkpoint was put back",
+                "`{}` entries stand behind the checkpoint: the ledger was writing, or an older one was put back",
                 self.outcome.beyond
             );
             self.find(Class::EntriesAfterCheckpoint, detail);
@@ -234,15 +199,20 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         Ok(())
     }
 
-    /// Counts the entries behind the checkpoint, as far as they are well framed.
+    /// Counts the entries behind the checkpoint, as far as they are well framed and not too many.
     fn count_beyond(&mut self, walk: &mut SegmentWalk<'_>) -> io::Result<()> {
-        loop {
+        let mut bytes = 0;
+        while self.outcome.beyond < BEYOND_MAX && bytes < BEYOND_BYTES_MAX {
             match walk.next() {
-                Ok(Some(_)) => self.outcome.beyond += 1,
+                Ok(Some(walked)) => {
+                    self.outcome.beyond += 1;
+                    bytes += walked.entry.len() + walked.body.as_ref().map_or(0, Vec::len);
+                }
                 Err(WalkError::Io(error)) => return Err(error),
                 Ok(None) | Err(_) => return Ok(()),
             }
         }
+        Ok(())
     }
 
     fn note_root(&mut self, frontier: &Frontier) {
@@ -532,7 +502,12 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             state.covered.proven_records += if proven { records } else { 0 };
             self.outcome.records += records;
         }
-        if let Some(visitor) = state.visitor.as_mut() {
+        // The control trail may be walked more than once.
+        let again = self.control && pending.entry < state.shown;
+        if let Some(visitor) = state.visitor.as_mut().filter(|_| !again) {
+            if self.control {
+                state.shown = pending.entry + 1;
+            }
             let statement = &content.statement;
             visitor.batch(&BatchView { entry: pending.entry, statement, claims, plain: &content.plain });
         }

@@ -9,6 +9,7 @@ use sealtrail_core::hash::{EMPTY, Hash};
 use sealtrail_core::name::TrailId;
 use sealtrail_core::statement::Published;
 
+use crate::checkpoints::{CheckpointFile, Pinned, PinnedTrails};
 use crate::content::BatchView;
 use crate::control::{ControlEvent, Fold};
 use crate::epoch::Epoch;
@@ -84,8 +85,6 @@ pub(crate) struct State<'a> {
     pub(crate) fold: Fold,
     /// Root of the control trail at each size, from 1 on: 32 bytes a control entry.
     pub(crate) control_roots: Vec<Hash>,
-    /// The control trail's checkpoint file as it was read; nothing where there was none.
-    pub(crate) control_note: Vec<u8>,
     /// Size of the control trail's checkpoint.
     pub(crate) control_size: u64,
     /// The control trail begins with an accepted open.
@@ -95,12 +94,52 @@ pub(crate) struct State<'a> {
     pub(crate) encrypted: u64,
     pub(crate) unproven: u64,
     pub(crate) visitor: Option<&'a mut dyn Visitor>,
+    /// The visitor has seen the batches of the control trail up to this entry.
+    pub(crate) shown: u64,
     challenges: HashSet<[u8; 64]>,
     newest_received_ns: u64,
     progress: Option<&'a dyn Progress>,
 }
 
-impl State<'_> {
+impl<'a> State<'a> {
+    /// Nothing verified yet.
+    fn new(source: &'a dyn Source, policy: TrustPolicy, options: Options<'a>) -> Self {
+        Self {
+            source,
+            policy,
+            threads: options.threads.max(1),
+            body_keys: Arc::new(options.body_keys),
+            findings: Findings::default(),
+            fold: Fold::default(),
+            control_roots: Vec::new(),
+            control_size: 0,
+            genesis_seen: false,
+            notes: Notes::default(),
+            covered: Covered::default(),
+            encrypted: 0,
+            unproven: 0,
+            visitor: options.visitor,
+            shown: 0,
+            challenges: HashSet::new(),
+            newest_received_ns: 0,
+            progress: options.progress,
+        }
+    }
+
+    /// Forgets what was found so far; the visitor keeps what it has seen.
+    fn begin_again(&mut self) {
+        self.findings = Findings::default();
+        self.fold = Fold::default();
+        self.control_roots.clear();
+        self.control_size = 0;
+        self.genesis_seen = false;
+        self.covered = Covered::default();
+        self.encrypted = 0;
+        self.unproven = 0;
+        self.challenges.clear();
+        self.newest_received_ns = 0;
+    }
+
     pub(crate) fn progress(&self, trail: TrailId, done: u64, size: u64) {
         if let Some(progress) = self.progress {
             progress.entries(trail, done, size);
@@ -145,6 +184,9 @@ impl State<'_> {
     }
 }
 
+/// How often the control trail is read at most: once, and once more for each time that new trails were shown.
+const CONTROL_READINGS_MAX: usize = 8;
+
 /// Verifies a ledger. Without a trust policy the outcome is at best *not appraised*.
 #[must_use]
 pub fn verify<'a>(source: &'a dyn Source, policy: Option<&[u8]>, options: Options<'a>) -> Verdict {
@@ -171,38 +213,77 @@ fn run<'a>(source: &'a dyn Source, policy: TrustPolicy, options: Options<'a>) ->
     let control = policy.control;
     let receipts: Vec<_> =
         options.receipts.iter().map(|input| (input.name.clone(), judge(&input.bytes, &policy))).collect();
-    let mut state = State {
-        source,
-        policy,
-        threads: options.threads.max(1),
-        body_keys: Arc::new(options.body_keys),
-        findings: Findings::default(),
-        fold: Fold::default(),
-        control_roots: Vec::new(),
-        control_note: Vec::new(),
-        control_size: 0,
-        genesis_seen: false,
-        notes: Notes::default(),
-        covered: Covered::default(),
-        encrypted: 0,
-        unproven: 0,
-        visitor: options.visitor,
-        challenges: HashSet::new(),
-        newest_received_ns: 0,
-        progress: options.progress,
-    };
-    let mut outcomes = BTreeMap::new();
-    let outcome = TrailPass::run(&mut state, control, wanted(&receipts, control, &[]))?;
-    outcomes.insert(control, outcome);
-    for (id, known) in state.fold.trails.clone() {
-        let published: Vec<u64> = known.published.keys().copied().collect();
-        let outcome = TrailPass::run(&mut state, id, wanted(&receipts, id, &published))?;
-        check_published(&mut state, id, &known.published, &outcome);
+    let mut state = State::new(source, policy, options);
+    let (pinned, outcome) = read_control(&mut state, &receipts)?;
+    let mut outcomes = BTreeMap::from([(control, outcome)]);
+    for (id, pinned) in pinned {
+        let published = state.fold.trails.get(&id).map(|known| known.published.clone()).unwrap_or_default();
+        let sizes: Vec<u64> = published.keys().copied().collect();
+        let outcome = TrailPass::run(&mut state, id, &pinned, wanted(&receipts, id, &sizes))?;
+        check_published(&mut state, id, pinned.due, &published, &outcome);
         outcomes.insert(id, outcome);
     }
     let receipts =
         receipts.into_iter().map(|(name, judged)| receipt(&mut state, &outcomes, name, judged)).collect();
     Ok(conclude(state, outcomes, receipts))
+}
+
+/// Verifies the control trail and reads the checkpoints of the data trails it knows. Where the control trail has grown while
+/// they were read, they may stand on what is new in it: it is verified again as it is now (6.2).
+///
+/// # Errors
+/// The ledger cannot be read, or shows trails that it did not show before again and again.
+fn read_control(
+    state: &mut State<'_>,
+    receipts: &[(String, Judged)],
+) -> io::Result<(PinnedTrails, TrailOutcome)> {
+    let control = state.policy.control;
+    let mut pinned = PinnedTrails::new();
+    let mut before: Option<(CheckpointFile, TrailOutcome)> = None;
+    for _ in 0..CONTROL_READINGS_MAX {
+        let file = CheckpointFile::read(state.source, control)?;
+        if let Some((_, outcome)) = before.take_if(|(read, _)| *read == file) {
+            return Ok((pinned, outcome));
+        }
+        state.begin_again();
+        let size = before.as_ref().and_then(|(_, outcome)| outcome.checkpoint).map(|(size, _)| size);
+        let sizes = wanted(receipts, control, size.as_slice());
+        let now = Pinned { file, due: 0 };
+        let outcome = TrailPass::run(state, control, &now, sizes)?;
+        let first = before.is_none();
+        if let Some((_, earlier)) = &before {
+            check_grown(state, earlier.checkpoint, &outcome);
+        }
+        let known = pinned.len();
+        for (id, trail) in &state.fold.trails {
+            if !pinned.contains_key(id) {
+                let due = trail.published.last_key_value().map_or(0, |(size, _)| *size);
+                pinned.insert(*id, Pinned { file: CheckpointFile::read(state.source, *id)?, due });
+            }
+        }
+        if !first && pinned.len() == known {
+            return Ok((pinned, outcome));
+        }
+        before = Some((now.file, outcome));
+    }
+    Err(io::Error::other("the control trail shows further trails each time it is read"))
+}
+
+/// Holds the control trail against the checkpoint of it that was read before.
+fn check_grown(state: &mut State<'_>, before: Option<(u64, Hash)>, now: &TrailOutcome) {
+    let (Some((size, root)), Some((size_now, _))) = (before, now.checkpoint) else { return };
+    let finding = if size_now < size {
+        let detail = format!("its checkpoint has size `{size_now}`, a moment ago it had `{size}`");
+        Finding::new(Class::TrailTruncated, detail)
+    } else if now.roots.get(&size).is_some_and(|found| *found != root) {
+        let detail =
+            format!("its root at size `{size}` is not that of the checkpoint a moment ago: two histories");
+        Finding::new(Class::PublishedMismatch, detail)
+    } else {
+        return;
+    };
+    let control = state.policy.control;
+    state.findings.add(finding.trail(control));
 }
 
 fn wanted(receipts: &[(String, Judged)], of: TrailId, published: &[u64]) -> Vec<u64> {
@@ -216,12 +297,13 @@ fn wanted(receipts: &[(String, Judged)], of: TrailId, published: &[u64]) -> Vec<
 fn check_published(
     state: &mut State<'_>,
     id: TrailId,
+    due: u64,
     published: &BTreeMap<u64, Hash>,
     outcome: &TrailOutcome,
 ) {
     let Some((size, _)) = outcome.checkpoint else { return };
-    if let Some((largest, _)) = published.last_key_value().filter(|(largest, _)| **largest > size) {
-        let detail = format!("has size `{size}`, the control trail published `{largest}`");
+    if due > size {
+        let detail = format!("has size `{size}`, the control trail published `{due}`");
         state.findings.add(Finding::new(Class::TrailTruncated, detail).trail(id));
     }
     for (size, root) in published {

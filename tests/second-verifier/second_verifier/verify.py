@@ -62,6 +62,12 @@ class Verifier:
     def __init__(self, directory, policy, keys):
         self.dir, self.policy, self.keys = os.path.join(directory, "trails"), policy, keys
         self.artefacts = log.Artefacts(directory)
+        self.genesis, self.pinned = policy.genesis, {}
+        self.begin()
+
+    def begin(self):
+        policy = self.policy
+        policy.genesis = self.genesis
         self.findings, self.receipts = [], []
         self.notes, self.challenges, self.streams = {}, set(), set()
         self.control = Trail(policy.control)
@@ -79,9 +85,9 @@ class Verifier:
     # 6.2
 
     def run(self, receipts):
-        self.walk(self.control)
-        for tid in sorted(set(self.trails) - {self.control.id}):
-            self.walk(self.trails[tid])
+        self.read_control()
+        for tid in sorted(self.pinned):
+            self.walk(self.trails.get(tid) or Trail(tid, ""), *self.pinned[tid])
         for path in receipts:
             result = self.receipt(log.read_given(path))
             self.receipts.append({"file": str(path), "result": result})
@@ -94,16 +100,36 @@ class Verifier:
 
     # 6.3
 
-    def note_of(self, trail):
-        return log.read_file(os.path.join(self.dir, trail.id.hex(), "checkpoint"))
+    def note_of(self, tid):
+        return log.read_file(os.path.join(self.dir, tid.hex(), "checkpoint"))
 
-    def walk(self, trail):
+    def read_control(self):
+        before = None
+        for _ in range(8):
+            note = self.note_of(self.policy.control)
+            if before and before.note == note:
+                return
+            self.begin()
+            self.control.note = note
+            self.walk(self.control, note, 0)
+            if before and before.checkpoint and self.control.checkpoint:
+                size, root = before.checkpoint.size, before.checkpoint.root
+                if self.control.checkpoint.size < size:
+                    self.find("trail-truncated", "the checkpoint had size %d before" % size, self.control)
+                elif size <= self.control.reached and self.control.tree.root(size) != root:
+                    self.find("published-mismatch", "the root at size %d was another before" % size, self.control)
+            new = set(self.trails) - {self.control.id} - set(self.pinned)
+            for tid in new:
+                self.pinned[tid] = self.note_of(tid), max(self.trails[tid].published, default=0)
+            if before and not new:
+                return
+            before = self.control
+        raise OSError("the control trail shows further trails each time it is read")
+
+    def walk(self, trail, note, due):
         directory, name = os.path.join(self.dir, trail.id.hex()), log.origin(self.policy.name, trail.id)
-        note = self.note_of(trail)
-        trail.note = note
-        moving = not trail.control and self.note_of(self.control) != self.control.note
         if note is None:
-            if trail.control or trail.published:
+            if trail.control or due:
                 self.find("checkpoint-missing", "no checkpoint", trail)
             return
         try:
@@ -120,12 +146,10 @@ class Verifier:
         beyond = max(0, len(items) - cp.size)
         items = items[:cp.size]
         trail.reached, trail.tree = len(items), Tree([H(b"\0" + e) for _, e in items])
-        judged = min(len(items), max(trail.published, default=0)) if moving else len(items)
-        beyond += len(items) - judged
         self.not_covered["entries-after-checkpoint"] += beyond
         if beyond:
             self.find("entries-after-checkpoint", "%d entries" % beyond, trail)
-        for i, (stored, entry) in enumerate(items[:judged]):
+        for i, (stored, entry) in enumerate(items):
             self.entry(trail, i, stored, entry)
         if trail.control and 0 not in (e.index for e in trail.epochs.values()):
             self.find("wrong-genesis", "entry 0 is not an open that passes", trail)
@@ -136,10 +160,9 @@ class Verifier:
                 self.find("root-mismatch", "root of %d entries" % cp.size, trail)
             for tile in log.bad_tiles(directory, trail.tree, [e for _, e in items], cp.size):
                 self.find("tile-mismatch", tile, trail)
-        published = max(trail.published, default=0)
-        if trail.reached < cp.size and not bad or cp.size < published:
+        if trail.reached < cp.size and not bad or cp.size < due:
             self.find("trail-truncated", "%d entries, the checkpoint has %d, published were %d" % (
-                trail.reached, cp.size, published), trail)
+                trail.reached, cp.size, due), trail)
         for size, root in trail.published.items():
             if size <= trail.reached and trail.tree.root(size) != root:
                 self.find("published-mismatch", "published root at size %d" % size, trail)

@@ -204,6 +204,9 @@ impl Mapper {
             self.request_stub(Some(received), stub)?;
             return Ok(Verdict::Unparseable);
         };
+        if request.misses_records() {
+            return Ok(Verdict::NoRecord);
+        }
         let mut cursor = request.cursor();
         let mut taken = Tally::default();
         while !cursor.is_done() {

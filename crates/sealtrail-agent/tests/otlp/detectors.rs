@@ -36,6 +36,29 @@ fn secrets_glued_to_names_are_found() {
     masked("x_", &format!("sk-{}", letters(48)), "");
 }
 
+/// Whoever writes a token's header by hand or prettily puts white space behind its brace.
+#[test]
+fn json_web_tokens_are_found_whatever_white_space_their_header_has() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+    let spaces = ["", " ", "  ", "\n", "\n  ", "\n\t", "\r\n", "\r\n    ", "\t", "\t\t", "\n\n", " \n"];
+    for space in spaces {
+        let header = BASE64.encode(format!("{{{space}\"alg\" : \"HS256\",{space}\"typ\":\"JWT\"{space}}}"));
+        let jwt = format!("{header}.{}.{}", BASE64.encode(r#"{"sub":"1234"}"#), letters(43));
+        masked("cookie=", &jwt, "; path=/");
+        masked("tok_", &jwt, "");
+        masked("token", &jwt, " used");
+    }
+    for word in [
+        "frameworking.eventbus.handler",
+        "keyAgent_Provider.getInstance.close",
+        "keyAccessor.getInstance.close",
+        "viewoiler.example_module.part",
+    ] {
+        assert_eq!(redacted(word), word);
+    }
+}
+
 #[test]
 fn cards_with_dots_and_no_break_spaces_are_found() {
     masked("", "4111.1111.1111.1111", "");

@@ -59,6 +59,25 @@ fn json_web_tokens_are_found_whatever_white_space_their_header_has() {
     }
 }
 
+/// Audit events of a machine are full of them.
+#[test]
+fn names_of_systemd_units_are_no_email_addresses() {
+    for unit in [
+        "getty@tty1.service",
+        "Started user@1000.service - User Manager for UID 1000.",
+        "/user.slice/user-1000.slice/user@1000.service/app.slice",
+        "systemd-coredump@7-4711-0.socket",
+        "user@1000.scope, run@x.timer, dev@a.device",
+    ] {
+        assert_eq!(redacted(unit), unit);
+    }
+    masked("", "jane@example.com", ", on getty@tty1.service");
+    masked("getty@tty1.service, ", "jane@service.com", "");
+    masked("", "jane@mail.example.service", "");
+    masked("", "jane@example.services", "");
+    masked("", "jane%40example.com", " getty%40tty1.service");
+}
+
 #[test]
 fn cards_with_dots_and_no_break_spaces_are_found() {
     masked("", "4111.1111.1111.1111", "");

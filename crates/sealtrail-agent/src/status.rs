@@ -52,6 +52,8 @@ pub struct Notice {
 pub enum Counter {
     /// Requests answered with success.
     RequestsAccepted,
+    /// Those among them that held no record, though they were not empty.
+    RequestsWithoutRecords,
     /// Requests told to come again.
     RequestsDeferred,
     /// Requests that cannot be taken: malformed or too large.
@@ -84,8 +86,13 @@ pub enum Counter {
     LedgerAnswersInvalid,
 }
 
-const COUNTERS: [(Counter, &str, &str); 16] = [
+const COUNTERS: [(Counter, &str, &str); 17] = [
     (Counter::RequestsAccepted, "requests_accepted", "OTLP requests answered with success"),
+    (
+        Counter::RequestsWithoutRecords,
+        "requests_without_records",
+        "OTLP requests answered with success and a warning: not empty, but without a record",
+    ),
     (Counter::RequestsDeferred, "requests_deferred", "OTLP requests told to come again"),
     (Counter::RequestsRejected, "requests_rejected", "OTLP requests malformed or too large"),
     (

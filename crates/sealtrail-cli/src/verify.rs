@@ -75,7 +75,16 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(verdict.outcome.exit_code()))
 }
 
+/// Whether a policy can be read and has no `[[accept]]`, as `init` writes it.
+fn accepts_nothing(policy: &[u8]) -> bool {
+    let table = std::str::from_utf8(policy).ok().and_then(|text| text.parse::<toml::Table>().ok());
+    table.is_some_and(|table| {
+        table.get("accept").is_none_or(|accept| accept.as_array().is_some_and(Vec::is_empty))
+    })
+}
+
 /// Verifies a target, showing every good batch to the visitor.
+#[expect(clippy::print_stderr, reason = "standard output carries the verdict")]
 pub(crate) fn judge(
     target: &str,
     trust: &Trust,
@@ -85,6 +94,15 @@ pub(crate) fn judge(
     let source = source::open(target)?;
     let policy =
         trust.policy.as_ref().map(|path| read_file("trust policy", path, POLICY_BYTES_MAX)).transpose()?;
+    if let (Some(path), Some(policy)) = (&trust.policy, &policy)
+        && accepts_nothing(policy)
+    {
+        eprintln!(
+            "hint: the trust policy `{}` accepts no code yet: append the `[[accept]]` that `sealtrail attest \
+             reference-value` prints for the agent's program",
+            path.display()
+        );
+    }
     let threads = trust.threads.map_or_else(|| available_parallelism().map_or(1, usize::from), usize::from);
     let body_keys = trust.body_keys.as_deref().map_or_else(|| Ok(Vec::new()), read_keys)?;
     let bar = Bar::new();

@@ -62,6 +62,21 @@ pub struct BatchLines {
 #[derive(Debug)]
 pub(super) struct Full;
 
+/// What became of a record.
+#[derive(Debug)]
+struct Mapped {
+    /// Whether redaction touched its line, or why there is none.
+    redacted: Result<bool, Reason>,
+    /// Whether it was read and has a time.
+    timed: bool,
+}
+
+impl Mapped {
+    fn failed(reason: Reason) -> Self {
+        Self { redacted: Err(reason), timed: false }
+    }
+}
+
 impl BatchLines {
     /// An empty batch. Without rules, or with rules that are switched off, nothing is redacted.
     #[must_use]
@@ -198,36 +213,35 @@ impl BatchLines {
         let leaves = self.contexts.of_record(item, last, &mut self.redactor)?;
         let start = self.records.len();
         let mapped = match leaves.failed {
-            Some(reason) => Err(reason),
+            Some(reason) => Mapped::failed(reason),
             None => self.map(item, pairs, leaves.resource, leaves.scope),
         };
-        match mapped {
-            Ok(redacted) => {
-                self.commit(start, Tally { sealed: 1, redacted: redacted.into(), ..Tally::default() })
-            }
+        let untimed = u64::from(!mapped.timed);
+        match mapped.redacted {
+            Ok(redacted) => self
+                .commit(start, Tally { sealed: 1, redacted: redacted.into(), untimed, ..Tally::default() })?,
             Err(reason) => {
                 self.records.truncate(start);
                 if self.drops_stub() {
+                    self.tally.untimed += untimed;
                     return Ok(());
                 }
                 let hash = Some(sha256(&[item.record]));
                 let stub = Stub { hash, length: item.record.len() as u64, reason, now_ns };
-                self.stub(Some((leaves.resource, leaves.scope)), &stub)
+                self.stub(Some((leaves.resource, leaves.scope)), &stub)?;
+                self.tally.untimed += untimed;
             }
         }
+        Ok(())
     }
 
-    /// Appends a record line, or what of it was written before it failed. Says whether redaction touched it.
-    fn map<'a>(
-        &mut self,
-        item: &Item<'a>,
-        pairs: &mut Vec<Pair<'a>>,
-        resource: u32,
-        scope: u32,
-    ) -> Result<bool, Reason> {
+    /// Appends a record line, or what of it was written before it failed.
+    fn map<'a>(&mut self, item: &Item<'a>, pairs: &mut Vec<Pair<'a>>, resource: u32, scope: u32) -> Mapped {
         if item.encoding == Encoding::Json {
             self.message.clear();
-            json::log_record(item.record, &mut self.message)?;
+            if let Err(reason) = json::log_record(item.record, &mut self.message) {
+                return Mapped::failed(reason);
+            }
             let (out, redactor) = (&mut self.records, &mut self.redactor);
             return map_record(out, &mut Vec::new(), redactor, &self.message, resource, scope);
         }
@@ -280,6 +294,7 @@ impl BatchLines {
         self.tally.sealed += line.sealed;
         self.tally.stubbed += line.stubbed;
         self.tally.redacted += line.redacted;
+        self.tally.untimed += line.untimed;
         Ok(())
     }
 }
@@ -292,11 +307,12 @@ fn map_record<'a>(
     message: &'a [u8],
     resource: u32,
     scope: u32,
-) -> Result<bool, Reason> {
+) -> Mapped {
     pairs.clear();
     let end = out.len() + LINE_BYTES_MAX;
     let redactor = redactor.as_mut().and_then(|redactor| redactor.begin(message));
-    let mut mapper = Mapper { out, end, pairs, redactor };
-    mapper.record(message, resource, scope)?;
-    Ok(mapper.redactor.is_some_and(|redactor| redactor.touched() > 0))
+    let mut mapper = Mapper { out, end, pairs, redactor, timed: false };
+    let written = mapper.record(message, resource, scope);
+    let touched = mapper.redactor.as_ref().is_some_and(|redactor| redactor.touched() > 0);
+    Mapped { redacted: written.map(|()| touched), timed: mapper.timed }
 }

@@ -177,7 +177,7 @@ impl Contexts {
         }
         let end = self.lines.len() + LINE_BYTES_MAX;
         let redactor = redactor.as_mut().and_then(|redactor| redactor.begin(message));
-        let mut mapper = Mapper { out: &mut self.lines, end, pairs: &mut Vec::new(), redactor };
+        let mut mapper = Mapper { out: &mut self.lines, end, pairs: &mut Vec::new(), redactor, timed: false };
         match kind {
             Kind::Resource => mapper.resource(message, url),
             Kind::Scope => mapper.scope(message, url),

@@ -49,6 +49,17 @@ impl<'a> Request<'a> {
         self.records
     }
 
+    /// Whether there is no record in it although something was sent: the client may believe otherwise. Nothing, and
+    /// `{}`, is what a client sends that has none.
+    #[must_use]
+    pub fn misses_records(&self) -> bool {
+        let is_empty = match self.encoding {
+            Encoding::Protobuf => self.bytes.is_empty(),
+            Encoding::Json => self.bytes.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}"),
+        };
+        self.records == 0 && !is_empty
+    }
+
     /// A cursor before its first record.
     #[must_use]
     pub fn cursor(&self) -> Cursor<'a> {

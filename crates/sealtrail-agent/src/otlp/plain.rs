@@ -9,6 +9,8 @@ pub struct Tally {
     pub stubbed: u64,
     /// Lines among them that redaction touched.
     pub redacted: u64,
+    /// Records, stubs and dropped ones among them, of which no time is known: two that are alike may be two events.
+    pub untimed: u64,
     /// Stubs beyond those a body holds: nothing of them is left but this number.
     pub dropped: u64,
 }

@@ -29,6 +29,7 @@ impl<'a> Mapper<'_, 'a> {
     pub(super) fn record(&mut self, message: &'a [u8], resource: u32, scope: u32) -> Result<(), Reason> {
         let attributes = self.root(Root::Attributes);
         let fields = self.fields(message, attributes)?;
+        self.timed = fields.time != 0 || fields.observed_time != 0;
         self.out.extend_from_slice(b"{");
         if !self.pairs.is_empty() {
             self.out.extend_from_slice(b"\"attributes\":");

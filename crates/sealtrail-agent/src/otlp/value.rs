@@ -63,6 +63,8 @@ pub(super) struct Mapper<'m, 'a> {
     pub(super) end: usize,
     pub(super) pairs: &'m mut Vec<Pair<'a>>,
     pub(super) redactor: Option<&'m mut Redactor>,
+    /// Whether the record was read and has a time.
+    pub(super) timed: bool,
 }
 
 impl<'a> Mapper<'_, 'a> {

@@ -32,6 +32,10 @@ const TOO_LARGE: &str = "request is too large, expected at most 4 MiB over gRPC 
 const CORRUPT: &str = "request is not framed or compressed as its headers say: it was not taken, look at the exporter's \
                        compression and at proxies in between";
 
+/// A warning in OTLP's sense: success, nothing rejected, and something to read.
+const NO_RECORD: &str = "request holds no log record in a place that OTLP knows: nothing was recorded, see that the \
+                         exporter sends logs, in JSON as `resourceLogs`, `scopeLogs` and `logRecords`, spelled so";
+
 /// What success means at present.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answering(Arc<AtomicBool>);
@@ -143,6 +147,10 @@ impl Exporter {
             Err(_) => Outcome::Deferred(Deferred::Late),
             Ok(Err(_)) => Outcome::Deferred(Deferred::NotReady),
             Ok(Ok(Verdict::Deferred(why))) => Outcome::Deferred(why),
+            Ok(Ok(Verdict::NoRecord)) => {
+                self.status.count(Counter::RequestsWithoutRecords, 1);
+                Outcome::Accepted(Some(NO_RECORD.to_owned()), 0)
+            }
             Ok(Ok(Verdict::Unparseable)) => Outcome::Invalid(unparseable(encoding)),
             Ok(Ok(Verdict::Accepted { ordinal, stubs, dropped })) => {
                 let fate = match ordinal {

@@ -9,7 +9,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
 use super::answer::{Code, Refusal, success};
-use super::body::{Coding, drain, read};
+use super::body::{Coding, ReadError, drain, read};
 use super::export::{ANSWER_WITHIN, Exporter, Outcome};
 use crate::otlp::Encoding;
 use crate::status::Phase;
@@ -68,14 +68,22 @@ impl Http {
                 "content encoding is not known, expected `identity`, `gzip` or `zstd`",
             );
         };
+        // What says that it is too large is not waited for.
+        let is_too_large = body.size_hint().lower() > REQUEST_BYTES_MAX as u64;
         let outcome = match self.0.check() {
             Err(deferred) => deferred,
+            Ok(()) if is_too_large => self.0.export(encoding, Err(ReadError::TooLarge(0)), deadline).await,
             Ok(()) => {
                 let read = read(&mut body, coding, &self.0.memory, REQUEST_BYTES_MAX, deadline).await;
                 self.0.export(encoding, read, deadline).await
             }
         };
-        if !body.is_end_stream() {
+        if is_too_large {
+            // A client that asks before it sends has its answer. Others send on, and are read so that they get to it.
+            if !parts.headers.contains_key(header::EXPECT) {
+                tokio::spawn(async move { drain(&mut body, deadline).await });
+            }
+        } else if !body.is_end_stream() {
             drain(&mut body, deadline).await;
         }
         answer(encoding, &outcome)

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::{memchr, memmem};
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -12,10 +12,25 @@ use super::prefilter::has_secret_row;
 use super::{Detector, card};
 
 /// Changes whenever a detector's forms do, so that the rules' digest does.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Length of an AWS secret access key.
 pub(super) const AWS_SECRET_BYTES: usize = 40;
+
+/// Types of systemd units (`systemd.unit(5)`): `getty@tty1.service` is the name of one.
+const UNIT_TYPES: [&[u8]; 11] = [
+    b"service",
+    b"socket",
+    b"timer",
+    b"mount",
+    b"target",
+    b"slice",
+    b"scope",
+    b"device",
+    b"path",
+    b"swap",
+    b"automount",
+];
 
 /// A way to find something in a text.
 #[derive(Debug)]
@@ -122,10 +137,31 @@ fn holds(detector: Detector, form: usize, text: &[u8], secret: &Range<usize>) ->
             let before = secret.start.checked_sub(1).and_then(|before| text.get(before));
             !before.is_some_and(u8::is_ascii_alphabetic)
         }
+        (Detector::Email, form) => !is_unit_name(form, text.get(secret.clone()).unwrap_or_default()),
+        (Detector::Jwt, 1) => begins_with_a_header(text.get(secret.clone()).unwrap_or_default()),
         // No header's name stands in front of it, and the word `Basic` has many meanings.
         (Detector::BasicCredentials, 0) => is_name_and_password(text.get(secret.clone()).unwrap_or_default()),
         _ => true,
     }
+}
+
+/// Whether what looks like an address is the name of a systemd unit: of one label and a type behind the `@`. With more
+/// labels it stays an address.
+fn is_unit_name(form: usize, address: &[u8]) -> bool {
+    let mark: &[u8] = if form == 0 { b"@" } else { b"40" };
+    let domain = memmem::find(address, mark).and_then(|at| address.get(at + mark.len()..));
+    let mut labels = domain.unwrap_or_default().split(|byte| *byte == b'.');
+    labels.next().is_some()
+        && labels.next().is_some_and(|label| UNIT_TYPES.contains(&label))
+        && labels.next().is_none()
+}
+
+/// Whether it begins with base64url of a JSON object, white space after its brace.
+fn begins_with_a_header(token: &[u8]) -> bool {
+    let end = token.iter().position(|byte| *byte == b'.').unwrap_or(token.len());
+    // Whole groups of four, so that no bits are left over: of the rest nothing is asked.
+    let header = URL_SAFE_NO_PAD.decode(token.get(..end - end % 4).unwrap_or_default()).unwrap_or_default();
+    header.strip_prefix(b"{").is_some_and(|object| object.trim_ascii_start().starts_with(b"\""))
 }
 
 /// Whether it is base64 of a text with a colon (RFC 7617).

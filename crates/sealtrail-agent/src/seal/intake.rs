@@ -46,6 +46,8 @@ pub(crate) enum Verdict {
     /// Its last record stands in the batch with this ordinal; so many of its records are stubs or were dropped. `None`:
     /// a batch of an earlier process, or no record at all.
     Accepted { ordinal: Option<u64>, stubs: u64, dropped: u64 },
+    /// It has members, and none that leads to a record. Nothing is kept of it.
+    NoRecord,
     /// It is no request. A stub says so.
     Unparseable,
     /// It cannot be taken now.

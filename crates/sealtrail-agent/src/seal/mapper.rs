@@ -204,6 +204,9 @@ impl Mapper {
             self.request_stub(Some(received), stub)?;
             return Ok(Verdict::Unparseable);
         };
+        if request.misses_records() {
+            return Ok(Verdict::NoRecord);
+        }
         let mut cursor = request.cursor();
         let mut taken = Tally::default();
         while !cursor.is_done() {
@@ -214,13 +217,15 @@ impl Mapper {
             taken.sealed += after.sealed - before.sealed;
             taken.stubbed += after.stubbed - before.stubbed;
             taken.dropped += after.dropped - before.dropped;
+            taken.untimed += after.untimed - before.untimed;
             if progress == Filled::Full {
                 self.cut()?;
             }
         }
         let ordinal = (taken != Tally::default()).then_some(self.ordinal);
         let known = Known { ordinal, stubs: taken.stubbed, dropped: taken.dropped };
-        if taken.sealed > 0 {
+        // Without a time in each record the same bytes again may be other events: twice on record rather than lost.
+        if taken.sealed > 0 && taken.untimed == 0 {
             self.remember(received.digest, known);
         }
         Ok(Verdict::Accepted { ordinal, stubs: known.stubs, dropped: known.dropped })

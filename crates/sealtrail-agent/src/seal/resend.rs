@@ -1,7 +1,8 @@
 //! Recognising requests that were sent before.
 //!
 //! OTLP clients send a request again when its answer got lost. Identical bytes within ten minutes get the first outcome
-//! and are counted, not sealed twice.
+//! and are counted, not sealed twice. What has a record without any time is not remembered: a second event can be the
+//! same bytes.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -80,6 +80,32 @@ async fn over_20_mib_is_413_however_it_is_sent() {
     assert_eq!(reasons, [("malformed".into(), false), ("too-large".into(), true)]);
 }
 
+/// Whoever announces too much is told before it is sent, and is not told to come again.
+#[tokio::test]
+async fn a_content_length_over_20_mib_is_413_at_once() {
+    let world = World::new();
+    let agent = world.start();
+    for (length, more) in [((20 << 20) + 1, ""), (u64::MAX / 2, ""), (1 << 40, "expect: 100-continue\r\n")] {
+        let began = std::time::Instant::now();
+        let mut stream = std::net::TcpStream::connect(agent.http_address()).unwrap();
+        write!(
+            stream,
+            "POST /v1/logs HTTP/1.1\r\nhost: a\r\ncontent-type: {PROTOBUF}\r\ncontent-length: {length}\r\n{more}\r\n"
+        )
+        .unwrap();
+        stream.write_all(&[0; 100][..if more.is_empty() { 100 } else { 0 }]).unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stream), &mut line).unwrap();
+        assert_eq!(line, "HTTP/1.1 413 Payload Too Large\r\n", "{length} {more}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(4), "{length}: {:?}", began.elapsed());
+    }
+    agent.shutdown();
+    world.assert_no_violations();
+    let state = world.ledger.state();
+    let stubs: Vec<_> = state.stubs().iter().map(|s| (s["reason"].clone(), s["length"].clone())).collect();
+    assert_eq!(stubs, vec![("too-large".into(), 0.into()); 3]);
+}
+
 #[tokio::test]
 async fn requests_that_are_not_read_to_their_end_do_not_end_the_agent() {
     let world = World::new();

@@ -49,6 +49,17 @@ async fn an_empty_message_succeeds() {
 }
 
 #[tokio::test]
+async fn a_message_in_which_no_record_is_found_succeeds_with_a_warning() {
+    let world = World::new();
+    let agent = world.start();
+    let answer = call(agent.grpc_address(), EXPORT, &[], framed(false, &[0x3a, 1, b'x'])).await;
+    assert_eq!(answer.grpc_status(), OK);
+    let partial = ExportLogsServiceResponse::decode(&answer.body[5..]).unwrap().partial_success.unwrap();
+    assert_eq!(partial.rejected_log_records, 0);
+    assert!(partial.error_message.contains("no log record"), "{}", partial.error_message);
+}
+
+#[tokio::test]
 async fn gzip_and_zstd_are_taken() {
     let world = World::new();
     let agent = world.start();

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use http::StatusCode;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use prost::Message as _;
-use sealtrail_agent::AgentHandle;
+use sealtrail_agent::{AgentHandle, Counter};
 
 use crate::harness::{World, eventually};
 use crate::ledger::Mode;
@@ -68,6 +68,50 @@ async fn an_empty_request_succeeds() {
     let agent = world.start();
     assert_eq!(post(agent.http_address(), Vec::new()).await.status, StatusCode::OK);
     assert_eq!(json(&agent, "{}").await.status, StatusCode::OK);
+    agent.shutdown();
+    assert_eq!(world.ledger.state().totals().received, 0);
+}
+
+/// Success alone would let a client with misspelled members believe for years that its events are on record.
+#[tokio::test]
+async fn a_request_in_which_no_record_is_found_succeeds_with_a_warning() {
+    let world = World::new();
+    let agent = world.start();
+    let record = r#"{"timeUnixNano":"1","body":{"stringValue":"lost"}}"#;
+    let texts = [
+        format!(r#"{{"resource_logs":[{{"scope_logs":[{{"log_records":[{record}]}}]}}]}}"#),
+        format!(r#"{{"resourceLogs":[{{"scope_logs":[{{"log_records":[{record}]}}]}}]}}"#),
+        format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"LogRecords":[{record}]}}]}}]}}"#),
+        r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a"}]}]}]}"#.to_owned(),
+        r#"{"resourceLogs":[]}"#.to_owned(),
+    ];
+    for text in &texts {
+        let answer = json(&agent, text).await;
+        assert_eq!(answer.status, StatusCode::OK, "{text}");
+        let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let partial = &answer["partialSuccess"];
+        assert_eq!(partial["rejectedLogRecords"], "0", "{text}");
+        let told = partial["errorMessage"].as_str().unwrap();
+        assert!(told.contains("no log record") && told.contains("`resourceLogs`"), "{text}: {told}");
+    }
+    // A field 7 that OTLP does not know; a ResourceLogs without anything.
+    let messages = [vec![0x3a, 1, b'x'], vec![0x0a, 0]];
+    for message in &messages {
+        let answer = post(agent.http_address(), message.clone()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{message:?}");
+        let answer = ExportLogsServiceResponse::decode(answer.body.as_slice()).unwrap();
+        let partial = answer.partial_success.unwrap();
+        assert_eq!(partial.rejected_log_records, 0, "{message:?}");
+        assert!(partial.error_message.contains("no log record"), "{message:?}");
+    }
+    for nothing in ["{}", " { }\n"] {
+        assert_eq!(json(&agent, nothing).await.body, b"{}", "a client that has nothing to send");
+    }
+    let expected = (texts.len() + messages.len()) as u64;
+    assert_eq!(agent.status().counter(Counter::RequestsWithoutRecords), expected);
+    let metrics = send(agent.http_address(), "GET", "/metrics", &[], Vec::new()).await.unwrap();
+    let line = format!("\nsealtrail_agent_requests_without_records_total {expected}\n");
+    assert!(String::from_utf8(metrics.body).unwrap().contains(&line));
     agent.shutdown();
     assert_eq!(world.ledger.state().totals().received, 0);
 }

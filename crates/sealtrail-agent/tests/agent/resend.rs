@@ -52,6 +52,56 @@ async fn resends_that_come_together_with_the_first_wait_for_it() {
     assert_eq!((totals.sealed, totals.resent), (1, 19));
 }
 
+/// OTLP asks for no time. Two events without one can be the same bytes, and both have been answered with success.
+#[tokio::test]
+async fn events_without_any_time_are_all_recorded_although_their_bytes_are_the_same() {
+    let record = |members: &str| {
+        format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{members}]}}]}}]}}"#).into_bytes()
+    };
+    let login = |time: &str| format!(r#"{{"body":{{"stringValue":"login"}}{time}}}"#);
+    let (timed, observed) = (login(r#","timeUnixNano":"7""#), login(r#","observedTimeUnixNano":"7""#));
+    // Its body is no AnyValue, so the record is not read to where its time is.
+    let unreadable = r#"{"timeUnixNano":"7","body":7}"#.to_owned();
+    for (members, resent) in [
+        (login(""), 0),
+        (login(r#","timeUnixNano":"0""#), 0),
+        (format!("{timed},{}", login("")), 0),
+        (format!("{timed},{unreadable}"), 0),
+        (timed.clone(), 1),
+        (observed.clone(), 1),
+        (format!("{timed},{observed}"), 2),
+    ] {
+        let world = World::new();
+        let agent = world.start();
+        let body = record(&members);
+        for _ in 0..2 {
+            let answer = crate::otlp::post_as(agent.http_address(), "application/json", body.clone()).await;
+            assert_eq!(answer.status, StatusCode::OK, "{members}");
+        }
+        agent.shutdown();
+        world.assert_no_violations();
+        let state = world.ledger.state();
+        let totals = state.totals();
+        assert_eq!((totals.resent, totals.sealed + totals.resent), (resent, totals.received), "{members}");
+        assert_eq!(state.requests.len(), usize::from(resent > 0), "{members}");
+    }
+}
+
+/// Nor is it taken for a resend by the next process.
+#[tokio::test]
+async fn events_without_any_time_are_all_recorded_across_a_crash() {
+    let world = World::new();
+    // A LogRecord whose body is "x".
+    let body = [0x0a, 9, 0x12, 7, 0x12, 5, 0x2a, 3, 0x0a, 1, b'x'];
+    for _ in 0..2 {
+        let agent = world.start();
+        expect(&world, &agent, &body, StatusCode::OK).await;
+        drop(agent);
+    }
+    world.start().shutdown();
+    assert_eq!(world.ledger.state().bodies(), ["x", "x"]);
+}
+
 #[tokio::test]
 async fn a_refused_request_is_refused_again_and_counted() {
     let world = World::new();

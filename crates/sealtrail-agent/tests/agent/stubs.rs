@@ -8,11 +8,12 @@ use sealtrail_core::hash::sha256;
 use crate::harness::World;
 use crate::otlp::{one, post};
 
-/// A request with one record whose body is an AnyValue with two members, which nothing can map.
+/// A request with one record that has a time, and whose body is an AnyValue with two members, which nothing can map.
 fn unmappable(n: u8) -> Vec<u8> {
     let value = [0x0a, 1, b'a' + n % 26, 0x18, n];
     let field = |key: u8, inner: &[u8]| [&[key, inner.len() as u8], inner].concat();
-    field(0x0a, &field(0x12, &field(0x12, &field(0x2a, &value))))
+    let record = [&[0x09, 1, 2, 3, 4, 5, 6, 7, 8], field(0x2a, &value).as_slice()].concat();
+    field(0x0a, &field(0x12, &field(0x12, &record)))
 }
 
 #[tokio::test]

@@ -36,6 +36,48 @@ fn secrets_glued_to_names_are_found() {
     masked("x_", &format!("sk-{}", letters(48)), "");
 }
 
+/// Whoever writes a token's header by hand or prettily puts white space behind its brace.
+#[test]
+fn json_web_tokens_are_found_whatever_white_space_their_header_has() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+    let spaces = ["", " ", "  ", "\n", "\n  ", "\n\t", "\r\n", "\r\n    ", "\t", "\t\t", "\n\n", " \n"];
+    for space in spaces {
+        let header = BASE64.encode(format!("{{{space}\"alg\" : \"HS256\",{space}\"typ\":\"JWT\"{space}}}"));
+        let jwt = format!("{header}.{}.{}", BASE64.encode(r#"{"sub":"1234"}"#), letters(43));
+        masked("cookie=", &jwt, "; path=/");
+        masked("tok_", &jwt, "");
+        masked("token", &jwt, " used");
+    }
+    for word in [
+        "frameworking.eventbus.handler",
+        "keyAgent_Provider.getInstance.close",
+        "keyAccessor.getInstance.close",
+        "viewoiler.example_module.part",
+    ] {
+        assert_eq!(redacted(word), word);
+    }
+}
+
+/// Audit events of a machine are full of them.
+#[test]
+fn names_of_systemd_units_are_no_email_addresses() {
+    for unit in [
+        "getty@tty1.service",
+        "Started user@1000.service - User Manager for UID 1000.",
+        "/user.slice/user-1000.slice/user@1000.service/app.slice",
+        "systemd-coredump@7-4711-0.socket",
+        "user@1000.scope, run@x.timer, dev@a.device",
+    ] {
+        assert_eq!(redacted(unit), unit);
+    }
+    masked("", "jane@example.com", ", on getty@tty1.service");
+    masked("getty@tty1.service, ", "jane@service.com", "");
+    masked("", "jane@mail.example.service", "");
+    masked("", "jane@example.services", "");
+    masked("", "jane%40example.com", " getty%40tty1.service");
+}
+
 #[test]
 fn cards_with_dots_and_no_break_spaces_are_found() {
     masked("", "4111.1111.1111.1111", "");

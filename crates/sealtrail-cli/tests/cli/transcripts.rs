@@ -44,6 +44,27 @@ fn what_cannot_be_checked_is_2() {
 }
 
 #[test]
+fn a_trust_policy_that_accepts_no_code_yet_is_pointed_out() {
+    let scratch = Scratch::new();
+    let (ledger, policy) = (scratch.path("ledger"), scratch.path("ledger.trust-policy.toml"));
+    assert!(sealtrail(&["init", text(&ledger), "--name", "a"]).status.success());
+    let (_, said) = fails(&["verify", text(&ledger), "--policy", text(&policy)]);
+    assert_eq!(
+        said,
+        format!(
+            "hint: the trust policy `{}` accepts no code yet: append the `[[accept]]` that `sealtrail attest \
+             reference-value` prints for the agent's program\n",
+            policy.display()
+        )
+    );
+    let attester = scratch.path("attester");
+    let value = sealtrail(&["attest", "reference-value", "--kind", "software", "--dir", text(&attester)]);
+    let accepting = [fs::read(&policy).unwrap(), value.stdout].concat();
+    fs::write(&policy, accepting).unwrap();
+    assert_eq!(fails(&["verify", text(&ledger), "--policy", text(&policy)]).1, "");
+}
+
+#[test]
 fn a_ledger_is_not_made_over_something() {
     let scratch = Scratch::new();
     fs::write(scratch.path("file"), "mine").unwrap();

@@ -103,12 +103,17 @@ class Process:
 class Road:
     """One ledger and one agent."""
 
-    def __init__(self, dir, ledger="", agent="", outbox=""):
+    def __init__(self, dir, ledger="", agent="", outbox="", on=None):
         self.dir = pathlib.Path(dir)
+        self.dir.mkdir(exist_ok=True)
         self.sealtrail = build()
         self.ledger_port, self.grpc_port, self.http_port = free_ports(3)
         self.ledger_dir = self.dir / "ledger"
         self.agent_dir = self.dir / "agent"
+        if on:
+            # One of the two has its directory on another disk.
+            who, disk = on
+            setattr(self, f"{who}_dir", pathlib.Path(disk) / who)
         self.policy = self.dir / "ledger.trust-policy.toml"
         self.serve = None
         self.agent = None
@@ -281,13 +286,17 @@ RESOURCE = field(1, field(1, key_value(b"service.name", field(1, b"payments"))))
 SCOPE = field(1, field(1, b"sealtrail.faults"))
 
 
-def request(first, count, text=b"a payment was approved"):
+def approved(number):
+    return b"payment %d was approved" % number
+
+
+def request(first, count, text=approved):
     """An ExportLogsServiceRequest with records numbered from `first`, each in attribute `audit.number`."""
     records = bytearray()
     for number in range(first, first + count):
         time_ns = varint(1 << 3 | 1) + (BEGINNING_NS + number).to_bytes(8, "little")
         attribute = key_value(b"audit.number", varint(3 << 3) + varint(number))
-        records += field(2, time_ns + field(5, field(1, text)) + field(6, attribute))
+        records += field(2, time_ns + field(5, field(1, text(number))) + field(6, attribute))
     return field(1, RESOURCE + field(2, SCOPE + bytes(records)))
 
 
@@ -295,7 +304,11 @@ def message(status):
     """The message of a google.rpc.Status of code 14, UNAVAILABLE; any other is a fault."""
     if status[:3] != b"\x08\x0e\x12":
         raise Fault(f"a refusal is no status that asks to come again: {status!r}")
-    return status[4 : 4 + status[3]].decode()
+    length, at = status[3], 4
+    if length & 0x80:
+        length, at = length & 0x7F | status[4] << 7, 5
+    # What is wrong stands first, what to do about it after a colon.
+    return status[at : at + length].decode().partition(":")[0]
 
 
 class Tally:
@@ -394,7 +407,7 @@ class Client:
 class Load:
     """Clients in threads, each with one request after the other, until told to end; then each finishes its last."""
 
-    def __init__(self, port, tally, threads, records, pause=0.0, text=b"a payment was approved"):
+    def __init__(self, port, tally, threads, records, pause=0.0, text=approved):
         self.tally = tally
         self.ending = threading.Event()
         work = (port, records, pause, text)

@@ -408,6 +408,12 @@ impl AgentHandle {
         self.main.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// Whether it ended, or is about to, because its outbox could not be written. What it acknowledged is safe.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.progress.has_failed()
+    }
+
     /// Goes on under another configuration, in a new epoch whose open the old epoch's close names.
     ///
     /// # Errors
@@ -437,12 +443,17 @@ impl AgentHandle {
     /// Seals what was taken, closes the epoch, gives the ledger the configured time to take the rest, and ends. Blocks
     /// until then.
     pub fn shutdown(mut self) -> Snapshot {
+        self.end();
+        self.status()
+    }
+
+    /// As [`Self::shutdown`], for whoever wants the last notices.
+    pub fn end(&mut self) {
         // The queue of commands has room unless configurations come faster than epochs; then the stop waits its turn.
         while let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(Command::Stop) {
             std::thread::sleep(Duration::from_millis(10));
         }
         self.join();
-        self.status()
     }
 
     fn join(&mut self) {

@@ -116,6 +116,11 @@ impl Progress {
         self.0.reached.send_modify(|reached| reached.failed = true);
     }
 
+    /// Whether the outbox is broken.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.0.reached.borrow().failed
+    }
+
     /// Waits until the batch is as safe as asked for.
     pub(crate) async fn wait(&self, ordinal: u64, acknowledge: Acknowledge) -> Fate {
         let mut watch = self.watch();

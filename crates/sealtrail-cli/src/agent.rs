@@ -106,7 +106,7 @@ pub(crate) fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let attester = configured(&config.attester)?;
-    let agent = Agent::start(config, attester).map_err(|error| Failure::from_error(&error))?;
+    let mut agent = Agent::start(config, attester).map_err(|error| Failure::from_error(&error))?;
     print(&format!(
         "agent takes OTLP on grpc http://{} and http://{}\n",
         agent.grpc_address(),
@@ -115,8 +115,19 @@ pub(crate) fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
     runtime()?.block_on(watch(&agent, || {
         read().and_then(|config| agent.reconfigure(config).map_err(|error| Failure::from_error(&error)))
     }));
-    agent.shutdown();
+    end(&mut agent)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends the agent with its last notices; fails where its outbox could not be written, so that whatever started it knows.
+pub(crate) fn end(agent: &mut AgentHandle) -> Result<(), Failure> {
+    agent.end();
+    say(agent);
+    if !agent.has_failed() {
+        return Ok(());
+    }
+    Err(Failure::new("the agent stopped because its outbox could not be written")
+        .hint("what it acknowledged is safe: see to the disk and start it again"))
 }
 
 /// Shows what the agent has to say until the process is asked to stop; SIGHUP reads the configuration again.

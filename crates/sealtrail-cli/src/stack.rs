@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::admin::{create, open, runtime, trail_named};
-use crate::agent::{Kind, attester};
+use crate::agent::{Kind, attester, end};
 use crate::failure::Failure;
 use crate::listening::Listening;
 use crate::policy::PolicyFile;
@@ -100,14 +100,15 @@ impl Stack {
     }
 
     /// Seals and commits what was taken, closes the epochs, ends.
-    pub(crate) fn shutdown(self) -> Result<(), Failure> {
-        self.agent.shutdown();
+    pub(crate) fn shutdown(mut self) -> Result<(), Failure> {
+        let ended = end(&mut self.agent);
         // The server may have ended by itself; joining says why.
         let _ = self.stop.send(());
         self.server.join().map_err(|_| Failure::new("the ledger's server panicked"))??;
         let ledger =
             Arc::into_inner(self.ledger).ok_or_else(|| Failure::new("the ledger is still in use"))?;
-        ledger.close().map_err(|error| Failure::from_error(&error))
+        ledger.close().map_err(|error| Failure::from_error(&error))?;
+        ended
     }
 }
 

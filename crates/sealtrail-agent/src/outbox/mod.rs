@@ -35,7 +35,7 @@ pub(crate) use reader::Reader;
 pub(crate) use recent::{expire, release};
 pub(crate) use recover::{Recovered, batch_name, recover};
 pub(crate) use state::StateDir;
-pub(crate) use writer::{Append, Writer, WriterParts};
+pub(crate) use writer::{Append, Writer, WriterParts, is_full};
 
 /// Why the outbox could not be used.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -54,11 +54,17 @@ pub(crate) struct Writer {
     pub(crate) file_bytes_max: u64,
     pub(crate) progress: Progress,
     pub(crate) status: Status,
+    tail: Tail,
+    open: Vec<u8>,
+}
+
+/// The file that is being written.
+#[derive(Debug)]
+struct Tail {
     number: u64,
     file: File,
     offset: u64,
     allocated: u64,
-    open: Vec<u8>,
 }
 
 /// What a writer is made of.
@@ -79,21 +85,9 @@ impl Writer {
     /// Begins a new file.
     pub(crate) fn new(parts: WriterParts) -> io::Result<Self> {
         let WriterParts { state, place, held, number, file_bytes_max, progress, status } = parts;
-        let file = create(&state, number)?;
-        let mut writer = Self {
-            state,
-            place,
-            held,
-            file_bytes_max,
-            progress,
-            status,
-            number,
-            file,
-            offset: 0,
-            allocated: 0,
-            open: Vec::new(),
-        };
-        writer.write_start()?;
+        let open = Vec::new();
+        let tail = begin(&state, number, &place, held, &open, file_bytes_max)?;
+        let writer = Self { state, place, held, file_bytes_max, progress, status, tail, open };
         writer.report(0);
         Ok(writer)
     }
@@ -111,7 +105,7 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        if let Err(error) = self.file.set_len(self.offset).and_then(|()| self.file.sync_all()) {
+        if let Err(error) = self.tail.end() {
             self.fail(&error);
         }
     }
@@ -149,7 +143,7 @@ impl Writer {
         }
         self.append(&bytes)?;
         if durable {
-            self.file.sync_data()?;
+            self.tail.file.sync_data()?;
             self.report(sealed);
             for done in opened {
                 // Whoever asked may be gone; the open is kept all the same.
@@ -180,17 +174,38 @@ impl Writer {
     }
 
     fn try_append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.offset >= self.file_bytes_max {
+        if self.tail.offset >= self.file_bytes_max {
             self.roll()?;
         }
-        self.write(bytes)
+        self.tail.write(bytes, self.file_bytes_max)
     }
 
+    /// Ends this file and begins the next, which takes its place only once its start is synced: where the disk is full on
+    /// the way, the next try begins it again. If the process dies here, a file without a whole start stands at the end.
+    fn roll(&mut self) -> io::Result<()> {
+        self.tail.end()?;
+        let number = self.tail.number + 1;
+        self.tail = begin(&self.state, number, &self.place, self.held, &self.open, self.file_bytes_max)?;
+        Ok(())
+    }
+
+    fn report(&self, sealed: u64) {
+        self.progress.sealed(sealed, Position { file: self.tail.number, offset: self.tail.offset });
+    }
+
+    fn fail(&self, error: &io::Error) {
+        self.status.notice(Level::Error, format!("outbox cannot be written, the agent stops: {error}"));
+        self.status.trouble("outbox", error.to_string());
+        self.progress.fail();
+    }
+}
+
+impl Tail {
     /// Writes at the end. A write that failed halfway is written over by the next.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8], file_bytes_max: u64) -> io::Result<()> {
         let end = self.offset + bytes.len() as u64;
         if end > self.allocated {
-            let more = (end - self.allocated).max(PREALLOCATE_BYTES.min(self.file_bytes_max));
+            let more = (end - self.allocated).max(PREALLOCATE_BYTES.min(file_bytes_max));
             match fallocate(&self.file, FallocateFlags::empty(), self.allocated, more) {
                 Ok(()) => self.allocated += more,
                 // Not every file system can; then the file simply grows.
@@ -203,45 +218,36 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends this file and begins the next.
-    fn roll(&mut self) -> io::Result<()> {
-        let next = create(&self.state, self.number + 1)?;
+    /// Gives back what was preallocated, synced.
+    fn end(&mut self) -> io::Result<()> {
         self.file.set_len(self.offset)?;
-        self.file.sync_all()?;
-        self.file = next;
-        self.number += 1;
-        self.offset = 0;
-        self.allocated = 0;
-        self.write_start()
-    }
-
-    /// Magic, header and the epoch's open, so that each file is understood on its own.
-    fn write_start(&mut self) -> io::Result<()> {
-        let mut start = MAGIC.to_vec();
-        Item::Header { number: self.number, place: self.place.clone(), held: self.held }.push_to(&mut start);
-        start.extend_from_slice(&self.open);
-        self.write(&start)?;
-        self.file.sync_all()?;
-        File::open(files_dir(&self.state))?.sync_all()
-    }
-
-    fn report(&self, sealed: u64) {
-        self.progress.sealed(sealed, Position { file: self.number, offset: self.offset });
-    }
-
-    fn fail(&self, error: &io::Error) {
-        self.status.notice(Level::Error, format!("outbox cannot be written, the agent stops: {error}"));
-        self.status.trouble("outbox", error.to_string());
-        self.progress.fail();
+        self.allocated = self.offset;
+        self.file.sync_all()
     }
 }
 
-fn create(state: &std::path::Path, number: u64) -> io::Result<File> {
+/// Begins a file with magic, header and the epoch's open, so that each file is understood on its own.
+fn begin(
+    state: &Path,
+    number: u64,
+    place: &Place,
+    held: Held,
+    open: &[u8],
+    file_bytes_max: u64,
+) -> io::Result<Tail> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(true).mode(0o600);
-    options.open(path(state, number))
+    let mut tail = Tail { number, file: options.open(path(state, number))?, offset: 0, allocated: 0 };
+    let mut start = MAGIC.to_vec();
+    Item::Header { number, place: place.clone(), held }.push_to(&mut start);
+    start.extend_from_slice(open);
+    tail.write(&start, file_bytes_max)?;
+    tail.file.sync_all()?;
+    File::open(files_dir(state))?.sync_all()?;
+    Ok(tail)
 }
 
-fn is_full(error: &io::Error) -> bool {
+/// Whether the disk, or a quota on it, is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -1,6 +1,7 @@
 //! The task that sends the outbox to the ledger and believes nothing that does not verify.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::api::{BatchResult, BatchesAnswer, Problem, batches_answer, batches_re
 use super::queue::{Loaded, Queue};
 use super::{Backoff, CallError, Checkpoints, Client, HeldError};
 use crate::environment::Environment;
-use crate::outbox::{Append, Item, Position, StateDir, expire, files_dir, numbers, release};
+use crate::outbox::{Append, Item, Position, StateDir, expire, files_dir, is_full, numbers, release};
 use crate::progress::Progress;
 use crate::seal::Seen;
 use crate::status::{Counter, Level, Status};
@@ -367,7 +368,10 @@ impl Submitter {
                 state.keep_refused(batch.epoch, batch.sequence, &item)
             })
             .await?;
-        kept.map_err(|error| Trouble::Outbox(error.to_string()))?;
+        if let Err(error) = kept {
+            disk_trouble(&self.parts.status, &self.parts.progress, "cannot keep a refused batch", &error);
+            return Err(Trouble::Outbox(error.to_string()));
+        }
         let Some(batch) = self.queue.as_mut().and_then(Queue::settle) else { return Ok(()) };
         let status = &self.parts.status;
         status.count(Counter::BatchesRefused, 1);
@@ -402,7 +406,7 @@ impl Submitter {
         }
         let wall_ns = self.parts.env.clock.wall_ns();
         let state = Arc::clone(&self.parts.state);
-        let done = tokio::task::spawn_blocking(move || {
+        self.on_disk("cannot tidy the outbox", move || {
             release_below(&state, needed, wall_ns)?;
             if expire_now { expire(state.path(), wall_ns) } else { Ok(()) }
         })
@@ -411,9 +415,6 @@ impl Submitter {
         if expire_now {
             self.expire_due = now + EXPIRE_EVERY;
         }
-        if let Ok(Err(error)) = done {
-            self.parts.status.notice(Level::Warning, format!("cannot tidy the outbox: {error}"));
-        }
     }
 
     /// Writes the newest receipt to its file, for whoever wants to verify it.
@@ -421,14 +422,34 @@ impl Submitter {
         let Some((epoch, sequence, file)) = self.newest.take() else { return };
         let state = Arc::clone(&self.parts.state);
         let bytes = file.encode();
-        let kept = tokio::task::spawn_blocking(move || state.keep_receipt(epoch, sequence, &bytes)).await;
-        if let Ok(Err(error)) = kept {
-            self.parts.status.notice(Level::Warning, format!("cannot keep a receipt: {error}"));
-        }
+        self.on_disk("cannot keep a receipt", move || state.keep_receipt(epoch, sequence, &bytes)).await;
+    }
+
+    /// Changes something on the disk. Its failure is told by the thread that saw it: whoever waits here may be ended first.
+    async fn on_disk(&self, failing: &'static str, work: impl FnOnce() -> io::Result<()> + Send + 'static) {
+        let (status, progress) = (self.parts.status.clone(), self.parts.progress.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            if let Err(error) = work() {
+                disk_trouble(&status, &progress, failing, &error);
+            }
+        });
+        // The work itself does not panic, and nobody cancels it.
+        let _ = done.await;
     }
 }
 
-fn release_below(state: &StateDir, needed: u64, wall_ns: u64) -> std::io::Result<()> {
+/// A full disk is a warning: receipts can be fetched again, tidying is tried again. After anything else nobody knows what
+/// the disk holds, so the agent writes nothing more. Files that somebody else removed are no trouble of the disk.
+fn disk_trouble(status: &Status, progress: &Progress, what: &str, error: &io::Error) {
+    if is_full(error) || error.kind() == io::ErrorKind::NotFound {
+        return status.notice(Level::Warning, format!("{what}: {error}"));
+    }
+    status.notice(Level::Error, format!("{what}, the agent stops: {error}"));
+    status.trouble("outbox", error.to_string());
+    progress.fail();
+}
+
+fn release_below(state: &StateDir, needed: u64, wall_ns: u64) -> io::Result<()> {
     let files = numbers(&files_dir(state.path()), "out")?;
     files.into_iter().filter(|n| *n < needed).try_for_each(|n| release(state.path(), n, wall_ns))
 }

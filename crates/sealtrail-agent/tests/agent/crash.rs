@@ -262,9 +262,47 @@ async fn a_full_disk_pushes_back_until_there_is_room() {
     if !can_inject() {
         return;
     }
+    fill_up("3..12").await;
+}
+
+/// Receipts can be fetched again; but a disk that fails under one is not to be trusted with batches either.
+#[tokio::test]
+async fn a_disk_that_fails_under_a_receipt_stops_the_agent() {
+    let world = World::new();
+    let agent = world.start();
+    let receipts = world.state_dir().join("receipts");
+    std::fs::remove_dir_all(&receipts).unwrap();
+    std::fs::write(&receipts, "no directory").unwrap();
+    // The end may be faster than the answer.
+    log_to(agent.http_address(), "first".to_owned()).await;
+    eventually("the end", || agent.is_finished());
+    assert!(agent.has_failed());
+    let notices = agent.take_notices();
+    assert!(notices.iter().any(|notice| notice.text.contains("cannot keep a receipt, the agent stops")));
+    drop(agent);
+    std::fs::remove_file(&receipts).unwrap();
+    let agent = world.start();
+    eventually("ready", || agent.status().phase == sealtrail_agent::Phase::Ready);
+    assert_eq!(log_to(agent.http_address(), "first".to_owned()).await, Some(StatusCode::OK));
+    agent.shutdown();
+    world.assert_no_violations();
+    assert_eq!(world.ledger.state().bodies(), ["first"]);
+}
+
+/// The second of these calls of the outbox's thread is for a new file.
+#[tokio::test]
+async fn a_disk_that_is_full_when_an_outbox_file_is_begun_loses_nothing() {
+    if can_inject() {
+        fill_up("2..12").await;
+    }
+}
+
+/// Lets some of the calls that ask for room fail; what is acknowledged must come through, in order.
+async fn fill_up(when: &str) {
     // Files of 16 KiB, so that room is asked for often.
     let world = World::with("outbox.bytes_max = 65536");
-    let faults = ["-e", "inject=fallocate:error=ENOSPC:when=3..12", "-e", "trace=fallocate"];
+    let inject = format!("inject=fallocate:error=ENOSPC:when={when}");
+    let faults = ["-e", inject.as_str(), "-e", "trace=fallocate"];
     let process = Process::start(&world, &faults);
     let address = process.address;
     // Who asks meanwhile is told.

@@ -80,6 +80,11 @@ impl Server {
         assert!(status.success(), "{status:?}");
     }
 
+    /// Waits for it to end by itself, and gives its exit code.
+    pub(crate) fn wait(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     /// SIGKILL: nothing more is written.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

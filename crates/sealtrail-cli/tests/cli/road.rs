@@ -182,6 +182,28 @@ fn nothing_acknowledged_is_lost_when_everything_is_killed() {
 }
 
 #[test]
+fn an_agent_whose_disk_fails_ends_with_an_error() {
+    let road = Road::new("software");
+    let ledger = road.serve();
+    let (agent, http) = road.agent();
+    ready(&http);
+    let receipts = road.scratch.path("agent").join("receipts");
+    fs::remove_dir_all(&receipts).unwrap();
+    fs::write(&receipts, "no directory").unwrap();
+    // The end may be faster than the answer, which then fails.
+    let _ = std::thread::spawn(move || log(&http, 1)).join();
+    assert_eq!(agent.wait(), Some(2));
+    fs::remove_file(&receipts).unwrap();
+    let (agent, http) = road.agent();
+    ready(&http);
+    assert_eq!(log(&http, 1), 200);
+    agent.stop();
+    ledger.stop();
+    road.verified();
+    assert_eq!(road.exported(), [1]);
+}
+
+#[test]
 fn a_ledger_is_opened_by_one_process_at_a_time() {
     let road = Road::new("software");
     let ledger = road.serve();

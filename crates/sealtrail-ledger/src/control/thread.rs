@@ -13,7 +13,8 @@ use sealtrail_core::statement::{Close, CloseReason, PUBLISHED_MAX, Published};
 use crate::env::Environment;
 use crate::health::{Health, Stopped};
 use crate::metrics::Metrics;
-use crate::storage::{Artefacts, TileError, TileWriter};
+use crate::refusal::chain;
+use crate::storage::{Artefacts, TileError, TileWriter, is_full};
 use crate::trail::{Committed, RoomError, TrailShared, TrailWriter};
 
 use super::sealer::{NewBatch, SealError, Sealer};
@@ -37,7 +38,7 @@ pub enum ControlError {
     /// Writing has stopped for good.
     #[error(transparent)]
     Stopped(#[from] Stopped),
-    /// Disk trouble with artefacts or tiles, which is not final.
+    /// No room for artefacts or tiles, or an entry that cannot be read back: it is tried again.
     #[error("cannot publish")]
     Publish(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The control thread has ended.
@@ -51,12 +52,6 @@ impl From<RoomError> for ControlError {
             RoomError::Full => Self::Full,
             RoomError::Stopped(stopped) => Self::Stopped(stopped),
         }
-    }
-}
-
-impl From<TileError> for ControlError {
-    fn from(error: TileError) -> Self {
-        Self::Publish(error.into())
     }
 }
 
@@ -157,7 +152,7 @@ impl ControlThread {
 
     /// Commits the open of the epoch that this thread's sealer signs in.
     pub(crate) fn begin_epoch(&mut self, open: &Committed, evidence: &[u8]) -> Result<(), ControlError> {
-        self.artefacts.put(evidence).map_err(|error| ControlError::Publish(error.into()))?;
+        self.artefacts.put(evidence).map_err(|error| self.trouble(error.into()))?;
         // Dying here leaves evidence that nothing names.
         self.commit(std::slice::from_ref(open))?;
         self.advance(&[]);
@@ -189,8 +184,9 @@ impl ControlThread {
         for (trail, (shared, tiles)) in &mut self.trails {
             let head = shared.head();
             if head.size > tiles.published() {
-                if tiles.publish(shared.as_ref(), head.size, &head.note).is_err() {
+                if let Err(error) = tiles.publish(shared.as_ref(), head.size, &head.note) {
                     Metrics::add(&self.metrics.publish_failures, 1);
+                    trouble(&self.health, error);
                     continue;
                 }
                 published.push(Published { trail: *trail, size: head.size, root: head.root });
@@ -269,7 +265,7 @@ impl ControlThread {
     fn succeed(&mut self) -> Result<(), ControlError> {
         let size = self.writer.next_leaf();
         let (closing, next) = self.sealer.succeed(self.checkpoint_key.as_ref(), size)?;
-        self.artefacts.put(&next.evidence).map_err(|error| ControlError::Publish(error.into()))?;
+        self.artefacts.put(&next.evidence).map_err(|error| self.trouble(error.into()))?;
         // Dying here leaves evidence that nothing names; dying within the commit perhaps a close without its successor,
         // which the next start's open follows.
         self.commit(&[closing.batch.clone(), next.open.clone()])?;
@@ -283,7 +279,8 @@ impl ControlThread {
     pub(crate) fn publish_control(&mut self) -> Result<(), ControlError> {
         let head = self.state.trail.head();
         if head.size > self.tiles.published() {
-            self.tiles.publish(self.state.trail.as_ref(), head.size, &head.note)?;
+            let published = self.tiles.publish(self.state.trail.as_ref(), head.size, &head.note);
+            published.map_err(|error| self.trouble(error))?;
         }
         if self.last.note.elapsed() >= self.timing.note { self.hand_out_note() } else { Ok(()) }
     }
@@ -294,11 +291,15 @@ impl ControlThread {
         let hash = sha256(&[&note]);
         if self.state.note().hash != hash {
             // Dying here leaves an artefact that nobody has seen.
-            self.artefacts.put(&note).map_err(|error| ControlError::Publish(error.into()))?;
+            self.artefacts.put(&note).map_err(|error| self.trouble(error.into()))?;
             self.state.set_note(ControlNote { hash, note });
         }
         self.last.note = Instant::now();
         Ok(())
+    }
+
+    fn trouble(&self, error: TileError) -> ControlError {
+        trouble(&self.health, error)
     }
 
     fn stop(&mut self) -> Result<(), ControlError> {
@@ -312,5 +313,14 @@ impl ControlThread {
         self.publish_control()?;
         self.writer.close();
         Ok(())
+    }
+}
+
+/// What it means that files could not be written. All of them can be made again, so a full disk is waited out; after
+/// anything else nobody knows what the disk holds, and nothing more is written.
+fn trouble(health: &Health, error: TileError) -> ControlError {
+    match &error {
+        TileError::Io(source) if !is_full(source) => ControlError::Stopped(health.fail(chain(&error))),
+        TileError::Io(_) | TileError::Entry(_) => ControlError::Publish(error.into()),
     }
 }

@@ -129,7 +129,7 @@ fn write_first_epoch(
     let genesis = epoch.sealer.epoch();
     let parts = ControlParts {
         env: env.clone(),
-        artefacts: Artefacts::new(files.clone()),
+        artefacts: Artefacts::new(files.clone(), health.clone()),
         signer: signer.clone(),
         tiles: TileWriter::new(files.clone(), control, TreeSize(0)),
         view: View { size: 0, fold: Arc::new(Fold::default()) },

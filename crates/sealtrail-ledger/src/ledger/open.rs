@@ -110,7 +110,7 @@ impl Opening {
         let epoch = Sealer::begin(self.env.clone(), settings, self.signer.as_ref(), before, size)?;
         let parts = ControlParts {
             env: self.env.clone(),
-            artefacts: Artefacts::new(self.files.clone()),
+            artefacts: Artefacts::new(self.files.clone(), self.health.clone()),
             signer: self.signer.clone(),
             tiles: read.started.tiles,
             view: View { size, fold: Arc::new(read.fold) },
@@ -210,7 +210,7 @@ impl Opening {
             ledger: self.ledger.clone(),
             control: control.clone(),
             challenges: Arc::new(Challenges::new(self.env.clone())),
-            artefacts: Artefacts::new(self.files.clone()),
+            artefacts: Artefacts::new(self.files.clone(), self.health.clone()),
             seen: SeenNotes::default(),
         };
         let http = &self.config.http;

@@ -5,31 +5,43 @@ use std::io;
 use sealtrail_core::artefact::ARTEFACT_BYTES_MAX;
 use sealtrail_core::hash::{Hash, sha256};
 
-use super::{Durability, Files};
+use super::{Durability, Files, is_full};
+use crate::health::Health;
 
 /// The artefacts of a ledger.
 #[derive(Clone)]
 pub(crate) struct Artefacts {
     files: Files,
+    health: Health,
 }
 
 impl Artefacts {
-    pub(crate) fn new(files: Files) -> Self {
-        Self { files }
+    pub(crate) fn new(files: Files, health: Health) -> Self {
+        Self { files, health }
     }
 
     /// Keeps bytes; on return they are durable under their hash. Keeping them again changes nothing.
     ///
     /// # Errors
-    /// Disk trouble.
+    /// Disk trouble: a full disk may have room again, anything else stops all writing.
     pub(crate) fn put(&self, bytes: &[u8]) -> io::Result<Hash> {
+        self.keep(bytes).inspect_err(|error| {
+            if !is_full(error) {
+                self.health.fail(format_args!("cannot keep an artefact: {error}"));
+            }
+        })
+    }
+
+    fn keep(&self, bytes: &[u8]) -> io::Result<Hash> {
         let hash = sha256(&[bytes]);
         let path = self.files.layout.artefact(&hash);
-        if self.get(&hash)?.is_some() {
-            return Ok(hash);
-        }
         if let Some(parent) = path.parent() {
             self.files.create_dir(&self.files.layout.artefacts(), parent)?;
+            if self.get(&hash)?.is_some() {
+                // An earlier try may have come as far as the rename and no further.
+                self.files.disk.sync_dir(parent)?;
+                return Ok(hash);
+            }
         }
         // Dying before the rename leaves no artefact, and nothing refers to it yet; after it, an artefact that perhaps
         // nothing ever refers to.

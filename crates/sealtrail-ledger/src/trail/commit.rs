@@ -136,9 +136,10 @@ impl TrailWriter {
 
     /// Gives back preallocated space on a clean stop.
     pub(crate) fn close(&mut self) {
-        if self.health.check().is_ok() {
-            // Failing to costs disk space until the next start, and nothing else.
-            let _ = self.segments.close();
+        if self.health.check().is_ok()
+            && let Err(error) = self.segments.close()
+        {
+            self.health.fail(format_args!("cannot give back preallocated space: {error}"));
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use sealtrail_core::entry::LedgerPart;
 use sealtrail_core::name::TrailId;
@@ -224,6 +226,46 @@ async fn a_failed_sync_stops_writing() {
         assert_eq!(running.size(trail), 16);
         running.close().await;
         verified(&home, &disk);
+    }
+}
+
+/// T29: the same for files that are derived, like checkpoints; there a full disk is waited out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_published_stops_writing_unless_the_disk_is_full() {
+    for (kind, stops) in [(ErrorKind::Other, true), (ErrorKind::StorageFull, false)] {
+        let disk = SimDisk::new();
+        let home = home_on(&disk);
+        let running = start(&home, &disk, small()).await.unwrap();
+        let (mut agent, mut sent, mut acknowledged) = (None, Vec::new(), Acknowledged::default());
+        work(&home, &running, &mut agent, &mut sent, &mut acknowledged).await.unwrap();
+        running.published().await;
+        let published = format!("trails/{}", acknowledged.trail.unwrap());
+        let hits = Arc::new(AtomicUsize::new(0));
+        let counted = hits.clone();
+        disk.set_fault(move |op, path: &Path, _| {
+            let hit = op == Op::SyncDir && path.ends_with(&published);
+            counted.fetch_add(usize::from(hit), Ordering::Relaxed);
+            hit.then_some(kind)
+        });
+        let agent = agent.as_mut().unwrap();
+        let batch = agent.batch(10);
+        agent.send(&running.client, 0, &[batch]).await;
+        while hits.load(Ordering::Relaxed) < if stops { 1 } else { 3 } {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let ready = running.client.get("/readyz").await.status;
+        disk.heal();
+        if stops {
+            assert_eq!((ready.as_u16(), hits.load(Ordering::Relaxed)), (503, 1));
+            assert_eq!(running.client.get("/readyz").await.status, 503);
+            running.abandon().await;
+        } else {
+            assert_eq!(ready, 200);
+            running.published().await;
+            running.close().await;
+            verified(&home, &disk);
+        }
     }
 }
 

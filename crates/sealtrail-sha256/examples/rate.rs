@@ -8,12 +8,20 @@ fn main() {
             let rounds = 200;
             for _ in 0..rounds {
                 if name == "one" {
-                    for body in &bodies { sum += u64::from(sealtrail_sha256::digest(&[&[0], &[7; 16], body])[0]); }
+                    for body in &bodies {
+                        sum += u64::from(sealtrail_sha256::digest(&[&[0], &[7; 16], body])[0]);
+                    }
                 } else {
-                    sum += sealtrail_sha256::digest_each(bodies.iter().map(|b| ([7; 17], b.as_slice()))).iter().map(|d| u64::from(d[0])).sum::<u64>();
+                    sum += sealtrail_sha256::digest_each(bodies.iter().map(|b| ([7; 17], b.as_slice())))
+                        .iter()
+                        .map(|d| u64::from(d[0]))
+                        .sum::<u64>();
                 }
             }
-            println!("{length} {name}: {:.0} ns {sum}", begun.elapsed().as_nanos() as f64 / (rounds * 1000) as f64);
+            println!(
+                "{length} {name}: {:.0} ns {sum}",
+                begun.elapsed().as_nanos() as f64 / (rounds * 1000) as f64
+            );
         }
     }
 }

@@ -34,10 +34,7 @@ macro_rules! round {
         let word = _mm512_add_epi32($word, _mm512_set1_epi32($constant.cast_signed()));
         let choice = _mm512_ternarylogic_epi32::<CHOOSE>($e, $f, $g);
         let majority = _mm512_ternarylogic_epi32::<MAJORITY>($a, $b, $c);
-        let first = _mm512_add_epi32(
-            _mm512_add_epi32($h, word),
-            _mm512_add_epi32(big_sigma_1($e), choice),
-        );
+        let first = _mm512_add_epi32(_mm512_add_epi32($h, word), _mm512_add_epi32(big_sigma_1($e), choice));
         $d = _mm512_add_epi32($d, first);
         $h = _mm512_add_epi32(first, _mm512_add_epi32(big_sigma_0($a), majority));
     };

@@ -19,9 +19,8 @@ pub(crate) type States = [[u32; LANES]; 8];
 pub(crate) type Compress = fn(&mut States, &[&[u8; BLOCK]; LANES]);
 
 /// The initial hash value (FIPS 180-4 section 5.3.3).
-const INITIAL: [u32; 8] = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
-];
+const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// See [`crate::digest_each`].
 pub(crate) fn digest_each<'a, const HEAD: usize>(

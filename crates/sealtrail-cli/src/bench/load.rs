@@ -37,6 +37,11 @@ impl Template {
         Some(Self { bytes, patch_at })
     }
 
+    /// The request as it was made.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     fn patched(&mut self, number: usize) -> &[u8] {
         let time = (1_767_000_000_000_000_000 + number as u64).to_le_bytes();
         if let Some(place) = self.bytes.get_mut(self.patch_at..self.patch_at + 8) {

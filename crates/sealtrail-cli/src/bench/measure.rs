@@ -9,8 +9,8 @@ use sealtrail_agent::{Acknowledge, OtlpConfig};
 use sealtrail_verify::{BatchView, Directory, Options, Outcome, Verdict, Visitor, verify};
 
 use super::load::{Load, Run, Template, send};
-use super::machine;
 use super::templates::REQUEST_RECORDS;
+use super::{machine, path};
 use crate::agent;
 use crate::failure::Failure;
 use crate::stack::{Stack, StackConfig};
@@ -64,6 +64,9 @@ impl Round<'_> {
     pub(super) fn measure(&self, put: &mut dyn FnMut(&str, f64)) -> Result<(), Failure> {
         let prefix = self.kind.prefix;
         let mut put = |key: &str, value: f64| put(&format!("{prefix}{key}"), value);
+        let path = path::rate(self.kind.templates)?;
+        put("agent_path_one_core_records_per_s", path.records_per_s);
+        put("agent_path_one_core_over_sha256", path.line_bytes_per_s / self.sha256);
         let sealed = self.ingest(Acknowledge::Sealed, None)?;
         sealed.remove()?;
         let committed = self.ingest(Acknowledge::Committed, None)?;
@@ -75,8 +78,8 @@ impl Round<'_> {
         for (key, rate) in [
             ("ingest_sealed", sealed.records_per_s),
             ("ingest_committed", committed.records_per_s),
-            ("agent_one_core", 1.0 / committed.agent_s),
-            ("ledger_one_core", 1.0 / committed.ledger_s),
+            ("agent_processor", 1.0 / committed.agent_s),
+            ("ledger_processor", 1.0 / committed.ledger_s),
             ("verify_one_core", covered / one_core_s),
             ("verify", covered / all_cores_s),
         ] {
@@ -192,8 +195,8 @@ fn check(ingested: &Ingested, threads: usize) -> Result<(Verdict, f64, u64), Fai
     if verdict.outcome != Outcome::Verified {
         return Err(Failure::new(format!("what was ingested does not verify:\n{verdict}")));
     }
-    // Apart from the timing: a visitor makes the verifier keep every body.
+    // Apart from the timing: a visitor makes the verifier keep every body. The verdict is the same.
     let visitor = Some(&mut frames as &mut dyn Visitor);
-    verify(&source, Some(&policy), Options { threads, visitor, ..Options::default() });
+    let _ = verify(&source, Some(&policy), Options { threads, visitor, ..Options::default() });
     Ok((verdict, seconds, frames.0))
 }

@@ -4,6 +4,7 @@ mod load;
 mod machine;
 mod measure;
 mod otlp;
+mod path;
 mod templates;
 
 use std::collections::BTreeMap;

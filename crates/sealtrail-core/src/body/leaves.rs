@@ -30,9 +30,8 @@ pub fn salt(seed: &[u8; 32], index: u32) -> [u8; 16] {
 pub fn leaves(seed: &[u8; 32], plain: &[u8]) -> Vec<Hash> {
     let mut start = 0;
     let ends = memchr_iter(b'\n', plain);
-    let lines: Vec<&[u8]> = ends
-        .map(|end| plain.get(std::mem::replace(&mut start, end + 1)..end).unwrap_or_default())
-        .collect();
+    let lines: Vec<&[u8]> =
+        ends.map(|end| plain.get(std::mem::replace(&mut start, end + 1)..end).unwrap_or_default()).collect();
     let salts = keystream(seed, 0, lines.len());
     let (salts, _) = salts.as_chunks::<16>();
     digest_each(lines.iter().zip(salts).map(|(line, salt)| (leaf_head(salt), *line)))

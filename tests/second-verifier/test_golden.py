@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from second_verifier import body, cbor, evidence, lines, log, merkle, policy, statements, verify
-from second_verifier.keys import PublicKey
+from second_verifier.keys import PublicKey, allowed
 from second_verifier.notation import H, b64
 
 ROOT = pathlib.Path(__file__).resolve().parents[2] / "testdata" / "vectors"
@@ -118,7 +118,7 @@ def verifier_key(i):
     name = name.rpartition("+")[0]
     key = b64(rest)
     need(key is not None and len(key) == 33 and key[0] == 1 and name and " " not in name, "malformed")
-    need(policy.vkey(name, key[1:]) == i["vkey"], "malformed")
+    need(policy.vkey(name, key[1:]) == i["vkey"] and allowed(key[1:]), "malformed")
     return {"key": key[1:].hex(), "name": name}
 
 

@@ -620,6 +620,19 @@ def test_warnings(tmp_path):
     assert (v["outcome"], v["reason"]) == ("rejected", "silence")
 
 
+def test_checkpoints_rolled_back(tmp_path):
+    led = ledger()
+    finish(led)
+    names = [Path("trails") / tid.hex() / "checkpoint" for tid in (led.control, TRAIL)]
+    led.write(tmp_path / "old")
+    notes = [(tmp_path / "old" / name).read_bytes() for name in names]
+    led.batch(led.epoch)
+    finish(led)
+    v = run(led, tmp_path, edit=lambda d: [(d / name).write_bytes(note) for name, note in zip(names, notes)])
+    assert v["outcome"] == "verified" and classes(v) == ([], ["entries-after-checkpoint"])
+    assert v["finding_counts"]["entries-after-checkpoint"] == 2
+
+
 def test_receipts(tmp_path):
     led = ledger()
     finish(led)
@@ -778,13 +791,51 @@ def test_nitro_sim(tmp_path, i):
 
 # What the specification settles beyond the plain cases
 
-def test_ed25519_keys_are_any_32_bytes():
+def test_ed25519_keys():
     good = ed25519.Ed25519PrivateKey.generate()
     assert keys.ed25519_key(good.public_key().public_bytes_raw()).verify(good.sign(b"m"), b"m")
-    one = (1).to_bytes(32, "little")  # the neutral point: S = 0, R = it, verifies everything without the cofactor
-    assert keys.ed25519_key(one).verify(one + bytes(32), b"m")
-    for no_point in (b"\xff" * 32, (2**255 - 18).to_bytes(32, "little"), (1 + 2**255).to_bytes(32, "little"), b"\2" + bytes(31)):
+    one = (1).to_bytes(32, "little")  # the neutral point: S = 0, R = it, fulfils the equation for everything
+    order8 = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+    small = [0, 1, 2**255 - 20, int.from_bytes(bytes.fromhex(order8), "little")]
+    small.append(2**255 - 19 - small[-1])
+    for y in small + list(range(2**255 - 19, 2**255)):
+        for sign in (0, 1 << 255):
+            with pytest.raises(ValueError):
+                keys.ed25519_key((y + sign).to_bytes(32, "little"))
+            assert not keys.ed25519_key(good.public_key().public_bytes_raw()).verify(
+                (y + sign).to_bytes(32, "little") + bytes(32), b"m")
+    for no_point in (b"\2" + bytes(31), (2**255 - 21).to_bytes(32, "little")):
         assert not keys.ed25519_key(no_point).verify(one + bytes(32), b"m")
+
+
+def test_received_at_is_rounded_down_to_ms():
+    assert evidence._near(7, (600_007 * 10**6) + 999_999) and not evidence._near(7, 600_008 * 10**6)
+    assert evidence._near(600_007, 7 * 10**6) and not evidence._near(600_008, 7 * 10**6 + 999_999)
+
+
+def test_a_ledger_that_is_written_to(tmp_path, monkeypatch):
+    led = ledger(close=False)
+    led.control_batch(publish=[TRAIL])
+    first = led.note(led.control)
+    led.add_trail(b"\5" * 16, "billing")
+    led.batch(led.epoch, RECORDS, change={16: led.artefact(led.note(led.control))})
+    read_file, readings = log.read_file, []
+
+    def moving(path):
+        if path.endswith(os.path.join(led.control.hex(), "checkpoint")):
+            readings.append(path)
+            return first if len(readings) == 1 else read_file(path)
+        return read_file(path)
+
+    monkeypatch.setattr(log, "read_file", moving)
+    v = run(led, tmp_path)
+    assert (v["outcome"], classes(v)[0]) == ("verified", []) and len(readings) == 2
+    # One entry of each trail.
+    assert v["not_covered"] == [{"what": "entries-after-checkpoint", "count": 2}]
+    # At rest the same trail says what its control trail does not know.
+    monkeypatch.setattr(log, "read_file", lambda path: first if path.endswith(
+        os.path.join(led.control.hex(), "checkpoint")) else read_file(path))
+    assert classes(run(led, tmp_path))[0] == ["seen-unknown"]
 
 
 def test_notes_further():

@@ -1,6 +1,6 @@
 //! A running agent: its threads, and the handle on them.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -16,6 +16,7 @@ use crate::config::{Config, ConfigError, Settings};
 use crate::environment::Environment;
 use crate::epoch::Opener;
 use crate::lifecycle::{Command, Inbox, Lifecycle, mapper_settings};
+use crate::listeners::Listeners;
 use crate::outbox::{Append, Origin, OutboxError, Recovered, StateDir, Writer, WriterParts, recover};
 use crate::progress::Progress;
 use crate::receive::{Answering, Exporter, Grpc, Http, RequestKey, serve};
@@ -100,6 +101,21 @@ impl Agent {
         attester: Box<dyn Attester>,
         env: Environment,
     ) -> Result<AgentHandle, StartError> {
+        // Before anything is made on disk.
+        let listeners = Listeners::bind(&config.otlp)?;
+        Self::start_on(listeners, config, attester, env)
+    }
+
+    /// As [`Self::start_in`], on listeners that are bound already, whatever addresses the configuration has.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_on(
+        listeners: Listeners,
+        config: Config,
+        attester: Box<dyn Attester>,
+        env: Environment,
+    ) -> Result<AgentHandle, StartError> {
         let redaction_key = env.random_32().map_err(OutboxError::from)?;
         let rules = config.redaction_rules(&redaction_key)?;
         let settings = config.check()?;
@@ -114,7 +130,7 @@ impl Agent {
         };
         let (state, attester) = (Arc::new(state), attester.into());
         let parts = Parts { settings, rules, redaction_key, place, state, request_key, env, attester };
-        parts.start()
+        parts.start(listeners)
     }
 }
 
@@ -141,7 +157,7 @@ struct Shared {
 }
 
 impl Parts {
-    fn start(self) -> Result<AgentHandle, StartError> {
+    fn start(self, listeners: Listeners) -> Result<AgentHandle, StartError> {
         let status = Status::default();
         let origin = self.origin();
         let io = |source| OutboxError::Io { path: self.state.path().to_owned(), source };
@@ -149,9 +165,7 @@ impl Parts {
         if recovered.foreign {
             return Err(OutboxError::Foreign(self.state.path().to_owned()).into());
         }
-        let grpc = listen(self.settings.config.otlp.grpc)?;
-        let http = listen(self.settings.config.otlp.http)?;
-        let (grpc_address, http_address) = (address(&grpc)?, address(&http)?);
+        let (grpc_address, http_address) = listeners.addresses()?;
         let bytes_max = self.settings.config.outbox.bytes_max;
         let progress = Progress::new(recovered.pending_batches, recovered.pending_bytes, bytes_max);
         if recovered.pending_batches > 0 {
@@ -168,7 +182,7 @@ impl Parts {
             .enable_all()
             .build()
             .map_err(StartError::System)?;
-        let main = self.start_main(runtime, recovered, shared, inbox, (grpc, http))?;
+        let main = self.start_main(runtime, recovered, shared, inbox, listeners)?;
         Ok(AgentHandle {
             grpc: grpc_address,
             http: http_address,
@@ -245,7 +259,7 @@ impl Parts {
         recovered: Recovered,
         shared: Shared,
         commands: mpsc::Receiver<Command>,
-        (grpc, http): (TcpListener, TcpListener),
+        listeners: Listeners,
     ) -> Result<JoinHandle<()>, StartError> {
         let client = Client::new(&self.settings.ledger_url);
         let (ledger, sightings) = (self.settings.ledger.clone(), Sightings::default());
@@ -307,7 +321,7 @@ impl Parts {
         };
         let main = move || {
             runtime.spawn(lineage);
-            runtime.block_on(live(lifecycle, submitter, exporter, (grpc, http), shared));
+            runtime.block_on(live(lifecycle, submitter, exporter, listeners, shared));
             runtime.shutdown_timeout(RUNTIME_GRACE);
             drop(self.state);
         };
@@ -319,15 +333,15 @@ async fn live(
     lifecycle: Lifecycle,
     submitter: Submitter,
     exporter: Exporter,
-    (grpc, http): (TcpListener, TcpListener),
+    listeners: Listeners,
     shared: Shared,
 ) {
     let (end, ending) = watch::channel(false);
     let serving = ending.clone();
     let receivers = [
-        tokio::net::TcpListener::from_std(grpc)
+        tokio::net::TcpListener::from_std(listeners.grpc)
             .map(|l| tokio::spawn(serve(l, Grpc(exporter.clone()), shared.status.clone(), serving.clone()))),
-        tokio::net::TcpListener::from_std(http)
+        tokio::net::TcpListener::from_std(listeners.http)
             .map(|l| tokio::spawn(serve(l, Http(exporter), shared.status.clone(), serving))),
     ];
     let submitter = tokio::spawn(submitter.run(ending.clone()));
@@ -347,17 +361,6 @@ async fn live(
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(StartError::System)
-}
-
-fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let failed = |source| StartError::Listen { address, source };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
-}
-
-fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(StartError::System)
 }
 
 /// A running agent. Dropped without [`Self::shutdown`] it ends as if the process had been killed: no close, no last words.

@@ -48,6 +48,17 @@ pub enum ConfigError {
     /// The ledger's address is not `http://host[:port]`.
     #[error("ledger url `{0}` is not of the form http://host[:port]")]
     Url(String),
+    /// An address of the receiver that other machines reach, while nothing says that they may.
+    #[error(
+        "`{key}` is `{address}`, which other machines reach, and the receiver asks nobody who they are: `otlp.allow_remote = \
+         true` allows it"
+    )]
+    Remote {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+    },
     /// A number out of its bounds.
     #[error("`{key}` is `{found}`, expected `{min}` to `{max}`")]
     Range {
@@ -130,6 +141,19 @@ pub struct OtlpConfig {
     pub grpc: SocketAddr,
     /// HTTP; also health and metrics.
     pub http: SocketAddr,
+    /// Whether they may be addresses that other machines reach. Whoever reaches them can write records.
+    pub allow_remote: bool,
+}
+
+impl OtlpConfig {
+    /// Refuses addresses that other machines reach, unless they are allowed.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let addresses = [("otlp.grpc", self.grpc), ("otlp.http", self.http)];
+        match addresses.into_iter().find(|(_, address)| !address.ip().is_loopback()) {
+            Some((key, address)) if !self.allow_remote => Err(ConfigError::Remote { key, address }),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Default for OtlpConfig {
@@ -137,6 +161,7 @@ impl Default for OtlpConfig {
         Self {
             grpc: SocketAddr::from(([127, 0, 0, 1], 4317)),
             http: SocketAddr::from(([127, 0, 0, 1], 4318)),
+            allow_remote: false,
         }
     }
 }
@@ -298,6 +323,7 @@ impl Config {
         in_range("batch.bytes_max", self.batch.bytes_max as u64, 1, PLAIN_BYTES_MAX as u64)?;
         in_range("batch.delay_ms", self.batch.delay_ms, 0, DELAY_MS_MAX)?;
         in_range("outbox.bytes_max", self.outbox.bytes_max, OUTBOX_BYTES_MIN, u64::MAX / 2)?;
+        self.otlp.check()?;
         let name = LedgerName::new(&self.ledger.name)?;
         let control = TrailId::from_hex(&self.ledger.control)?;
         let key = VerifierKey::parse(&self.ledger.key)?;
@@ -338,4 +364,26 @@ fn check_url(url: &str) -> Result<String, ConfigError> {
         return Err(wrong());
     }
     Ok(url.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_other_machines_reach_have_to_be_allowed() {
+        let otlp = |toml: &str| toml::from_str::<OtlpConfig>(toml).unwrap().check();
+        assert!(otlp("").is_ok());
+        assert!(otlp("grpc = \"[::1]:4317\"\nhttp = \"127.9.9.9:4318\"").is_ok());
+        for (toml, key) in [
+            ("grpc = \"0.0.0.0:4317\"", "otlp.grpc"),
+            ("http = \"[::]:4318\"", "otlp.http"),
+            ("http = \"10.0.0.1:4318\"", "otlp.http"),
+        ] {
+            let error = otlp(toml).unwrap_err();
+            assert!(matches!(error, ConfigError::Remote { key: found, .. } if found == key), "{error}");
+            assert!(error.to_string().contains("`otlp.allow_remote = true` allows it"), "{error}");
+            assert!(otlp(&format!("{toml}\nallow_remote = true")).is_ok());
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod config;
 mod environment;
 mod epoch;
 mod lifecycle;
+mod listeners;
 pub mod otlp;
 mod outbox;
 mod progress;
@@ -28,5 +29,6 @@ pub use config::{
 };
 pub use environment::{Clock, Environment, NoRandomness, Random};
 pub use epoch::SOFTWARE_VERSION;
+pub use listeners::Listeners;
 pub use outbox::{Held, ItemError, OutboxError};
 pub use status::{Counter, Level, Notice, Phase, Snapshot, Status};

@@ -36,6 +36,10 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318")]
     otlp_http: SocketAddr,
 
+    /// Let --otlp-grpc and --otlp-http be addresses that other machines reach; nobody is asked who they are
+    #[arg(long)]
+    otlp_allow_remote: bool,
+
     /// Address of the ledger
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7600")]
     listen: SocketAddr,
@@ -69,7 +73,7 @@ pub(crate) fn run(args: &DevArgs) -> Result<ExitCode, Failure> {
     let stack = Stack::start(&StackConfig {
         data: args.data.clone(),
         listen: args.listen,
-        otlp: OtlpConfig { grpc: args.otlp_grpc, http: args.otlp_http },
+        otlp: OtlpConfig { grpc: args.otlp_grpc, http: args.otlp_http, allow_remote: args.otlp_allow_remote },
         attester: args.attester,
         acknowledge: match args.acknowledge {
             Ack::Sealed => Acknowledge::Sealed,

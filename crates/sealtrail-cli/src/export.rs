@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use sealtrail_core::body::split_lines;
 use sealtrail_core::name::TrailId;
-use sealtrail_verify::{BatchView, Outcome, Visitor};
+use sealtrail_verify::{BatchView, NotCovered, Outcome, Verdict, Visitor};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -111,6 +111,24 @@ pub(crate) fn id(epoch: sealtrail_core::name::Identity, sequence: u64, leaf: usi
     format!("{epoch}/{sequence}/{leaf}")
 }
 
+/// What the ledger holds and the export does not.
+fn left_out(verdict: &Verdict) -> Vec<String> {
+    let line = |item: &NotCovered| {
+        let (count, what) = (
+            item.count,
+            match item.what {
+                "entries-after-checkpoint" => {
+                    "entries behind the checkpoint are not covered: the ledger was writing, or an older checkpoint was put back"
+                }
+                "encrypted-batches" => "batches are encrypted and no key for them was given",
+                _ => return None,
+            },
+        );
+        Some(format!("warning: not exported: `{count}` {what}"))
+    };
+    verdict.not_covered.iter().filter_map(line).collect()
+}
+
 #[expect(clippy::print_stderr, reason = "standard output carries the records")]
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
     let trail = args.trail.as_deref().map(TrailId::from_hex).transpose().map_err(Failure::usage)?;
@@ -120,6 +138,10 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
         return Err(failure);
     }
     exporter.output.finish()?;
+    if matches!(verdict.outcome, Outcome::Verified | Outcome::NotAppraised) {
+        // With every other outcome the whole verdict is shown.
+        left_out(&verdict).iter().for_each(|line| eprintln!("{line}"));
+    }
     match verdict.outcome {
         Outcome::Verified => Ok(ExitCode::SUCCESS),
         Outcome::NotAppraised => {

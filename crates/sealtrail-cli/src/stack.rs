@@ -1,12 +1,12 @@
 //! Ledger, agent and attester in one process: what `sealtrail dev` runs and `sealtrail bench` measures.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use sealtrail_agent::{Acknowledge, Agent, AgentHandle, AttesterKind, OtlpConfig};
+use sealtrail_agent::{Acknowledge, Agent, AgentHandle, AttesterKind, Environment, OtlpConfig};
 use sealtrail_attester::RUNNING_PROGRAM;
 use sealtrail_core::name::{LedgerName, Name, TrailId};
 use sealtrail_ledger::Ledger;
@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::admin::{create, open, runtime, trail_named};
 use crate::agent::{Kind, attester};
 use crate::failure::Failure;
+use crate::listening::Listening;
 use crate::policy::PolicyFile;
 
 /// What to run, and where.
@@ -52,8 +53,12 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Makes what is missing in the data directory and starts everything.
+    /// Takes the addresses, makes what is missing in the data directory, and starts everything.
     pub(crate) fn start(config: &StackConfig) -> Result<Self, Failure> {
+        let stream = Name::new(&config.stream).map_err(Failure::usage)?;
+        let ledger_config =
+            sealtrail_ledger::Config { listen: config.listen, ..sealtrail_ledger::Config::default() };
+        let listening = Listening::bind(&ledger_config, &config.otlp)?;
         let (ledger_dir, policy) = (config.data.join("ledger"), config.data.join("trust-policy.toml"));
         fs::create_dir_all(&config.data)
             .map_err(|error| Failure::new(format!("`{}`: {error}", config.data.display())))?;
@@ -73,10 +78,7 @@ impl Stack {
         let attester_dir = config.data.join("attester");
         let attester = attester(config.attester, &attester_dir, Path::new(RUNNING_PROGRAM))?;
         let value = attester.reference_value();
-        let ledger_config =
-            sealtrail_ledger::Config { listen: config.listen, ..sealtrail_ledger::Config::default() };
         let ledger = open(&ledger_dir, ledger_config)?;
-        let stream = Name::new(&config.stream).map_err(Failure::usage)?;
         let class = Name::new("default").map_err(Failure::new)?;
         let trail = trail_named(&ledger, &Name::new("main").map_err(Failure::new)?, &class)?;
         let unknown_code = !trust.accept.contains(&value);
@@ -90,9 +92,10 @@ impl Stack {
             trust.write(&policy)?;
         }
         let ledger = Arc::new(ledger);
-        let (stop, server, ledger_address) = serve(&ledger)?;
+        let (stop, server, ledger_address) = serve(&ledger, listening.ledger)?;
         let agent_config = agent_config(config, &trust, ledger_address, trail, &attester_dir)?;
-        let agent = Agent::start(agent_config, attester).map_err(|error| Failure::from_error(&error))?;
+        let agent = Agent::start_on(listening.agent, agent_config, attester, Environment::system())
+            .map_err(|error| Failure::from_error(&error))?;
         Ok(Self { agent, ledger, ledger_address, policy, ledger_dir, stop, server })
     }
 
@@ -119,9 +122,10 @@ fn new_ledger(dir: &Path, policy: &Path) -> Result<PolicyFile, Failure> {
 type Server = (oneshot::Sender<()>, JoinHandle<Result<(), Failure>>, SocketAddr);
 
 /// Serves the ledger on a thread of its own until told to stop.
-fn serve(ledger: &Arc<Ledger>) -> Result<Server, Failure> {
+fn serve(ledger: &Arc<Ledger>, listener: TcpListener) -> Result<Server, Failure> {
     let runtime = runtime()?;
-    let listener = runtime.block_on(ledger.listen()).map_err(|error| Failure::from_error(&error))?;
+    let listener = runtime.block_on(async { tokio::net::TcpListener::from_std(listener) });
+    let listener = listener.map_err(|error| Failure::from_error(&error))?;
     let address = listener.local_addr().map_err(|error| Failure::from_error(&error))?;
     let (stop, stopped) = oneshot::channel();
     let ledger = Arc::clone(ledger);

@@ -175,7 +175,6 @@ impl LedgerKey {
     pub fn verifier_key(&self, trail: TrailId) -> VerifierKey {
         let origin = self.name.origin(trail);
         // A ledger name has neither spaces nor plus signs, the only things a verifier key's name must not have.
-        VerifierKey::new(&origin, self.key)
-            .unwrap_or_else(|_| unreachable!("ledger names are valid key names"))
+        VerifierKey::of(&origin, self.key).unwrap_or_else(|| unreachable!("ledger names are valid key names"))
     }
 }

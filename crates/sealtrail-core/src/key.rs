@@ -90,10 +90,38 @@ const P384_HALF_ORDER: [u8; 48] = [
     0x06, 0xd9, 0x24, 0x58, 0x53, 0xbd, 0x76, 0x76, 0x0c, 0xb5, 0x66, 0x62, 0x94, 0xb9,
 ];
 
+/// The `y` below 2^255 − 19 of the eight points of small order, little-endian: 0, 1, −1, and the two of order 8.
+const SMALL_ORDER: [[u8; 32]; 5] = [
+    [0; 32],
+    [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+    ],
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+];
+
+/// Whether 32 bytes may be an Ed25519 key or the R of a signature: `y` (without the sign bit) is below 2^255 − 19 and
+/// not that of a point of small order. Under a key of small order anybody can sign.
+fn ed25519_point_is_allowed(bytes: &[u8]) -> bool {
+    let Ok(mut y): Result<[u8; 32], _> = bytes.try_into() else { return false };
+    let [low, middle @ .., high] = &mut y;
+    *high &= 0x7f;
+    let canonical = *high < 0x7f || *low < 0xed || middle.iter().any(|byte| *byte != 0xff);
+    canonical && !SMALL_ORDER.contains(&y)
+}
+
 /// What was wrong with a key or a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Not one of the three SubjectPublicKeyInfo forms, or a point off the curve.
+    /// Not one of the three SubjectPublicKeyInfo forms, a point off the curve, or an Ed25519 key of small order.
     #[error("public key is not a P-256, P-384 or Ed25519 SubjectPublicKeyInfo")]
     Malformed,
     /// The signature does not verify.
@@ -144,7 +172,7 @@ pub trait Signer: Send + Sync {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError>;
 }
 
-/// A public key that was parsed: one of three forms, its point on the curve.
+/// A public key that was parsed: one of three forms, its point on the curve, not of small order.
 #[derive(Clone)]
 pub struct PublicKey {
     algorithm: Algorithm,
@@ -189,7 +217,8 @@ impl PublicKey {
     /// [`KeyError::Malformed`].
     pub fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Result<Self, KeyError> {
         let uncompressed = algorithm == Algorithm::Ed25519 || raw.first() == Some(&4);
-        if raw.len() != algorithm.raw_bytes() || !uncompressed {
+        let small = algorithm == Algorithm::Ed25519 && !ed25519_point_is_allowed(raw);
+        if raw.len() != algorithm.raw_bytes() || !uncompressed || small {
             return Err(KeyError::Malformed);
         }
         let parsed = match algorithm {
@@ -226,6 +255,10 @@ impl Verifier for PublicKey {
 
     fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
         if signature.len() != self.algorithm.signature_bytes() {
+            return Err(KeyError::BadSignature);
+        }
+        if self.algorithm == Algorithm::Ed25519 && !signature.get(..32).is_some_and(ed25519_point_is_allowed)
+        {
             return Err(KeyError::BadSignature);
         }
         if let Some(half) = self.algorithm.half_order() {

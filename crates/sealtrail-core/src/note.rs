@@ -1,10 +1,10 @@
 //! Signed notes (C2SP signed-note): text, then signature lines.
 
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::hash::sha256;
+use crate::key::{Algorithm, KeyError, PublicKey, Verifier as _};
 
 /// Longest note: a checkpoint with 16 ML-DSA-44 cosignatures is 52 KiB.
 pub const NOTE_BYTES_MAX: usize = 64 << 10;
@@ -44,14 +44,22 @@ impl VerifierKey {
     /// The verifier key of a public key under a name.
     ///
     /// # Errors
-    /// [`NoteError::VerifierKey`] where the name is empty or has a space or plus sign.
+    /// [`NoteError::VerifierKey`] where the name is empty or has a space or plus sign, or the key is none
+    /// (`docs/spec/03-statements.md` 3.2).
     pub fn new(name: &str, key: [u8; 32]) -> Result<Self, NoteError> {
+        let wrong = || NoteError::VerifierKey(name.to_owned());
+        PublicKey::from_raw(Algorithm::Ed25519, &key).map_err(|_| wrong())?;
+        Self::of(name, key).ok_or_else(wrong)
+    }
+
+    /// The same for a key that nobody has looked at: one that is none verifies nothing. `None` where the name is none.
+    pub(crate) fn of(name: &str, key: [u8; 32]) -> Option<Self> {
         if !valid_name(name) {
-            return Err(NoteError::VerifierKey(name.to_owned()));
+            return None;
         }
         let hash = sha256(&[name.as_bytes(), b"\n", &[ED25519_TYPE], &key]);
         let [a, b, c, d, ..] = hash;
-        Ok(Self { name: name.to_owned(), id: [a, b, c, d], key })
+        Some(Self { name: name.to_owned(), id: [a, b, c, d], key })
     }
 
     /// Parses the text form.
@@ -81,6 +89,10 @@ impl VerifierKey {
     #[must_use]
     pub fn public_key(&self) -> [u8; 32] {
         self.key
+    }
+
+    fn verify(&self, text: &str, signature: &[u8]) -> Result<(), KeyError> {
+        PublicKey::from_raw(Algorithm::Ed25519, &self.key)?.verify(text.as_bytes(), signature)
     }
 
     /// The signature line of a raw Ed25519 signature, newline included.
@@ -148,9 +160,7 @@ impl<'a> UnverifiedNote<'a> {
             if verified.contains(&key) {
                 continue;
             }
-            UnparsedPublicKey::new(&ED25519, key.key)
-                .verify(self.text.as_bytes(), signature)
-                .map_err(|_| NoteError::BadSignature((*name).to_owned()))?;
+            key.verify(self.text, signature).map_err(|_| NoteError::BadSignature((*name).to_owned()))?;
             verified.push(key);
         }
         if verified.is_empty() {

@@ -5,9 +5,11 @@ use crate::checkpoint::{Checkpoint, CheckpointError, LedgerKey, UnverifiedCheckp
 use crate::entry::{ENTRY_BYTES_MAX, Entry, LedgerPart, version};
 use crate::hash::Hash;
 use crate::merkle::{PROOF_HASHES_MAX, ProofError, leaf_hash, verify_inclusion};
-use crate::name::{LeafIndex, TrailId};
+use crate::name::{LeafIndex, LedgerName, TrailId};
 use crate::note::NOTE_BYTES_MAX;
-use crate::statement::{Claims, INTEGER_MAX, STATEMENT_BYTES_MAX, StatementError, UnverifiedStatement};
+use crate::statement::{
+    Claims, ClaimsError, INTEGER_MAX, Place, STATEMENT_BYTES_MAX, StatementError, UnverifiedStatement,
+};
 
 /// Why a receipt was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +26,14 @@ pub enum ReceiptError {
     /// The entry is not where it says.
     #[error("receipt's inclusion proof is refused: {0}")]
     Proof(#[from] ProofError),
+    /// Its statement is of another ledger.
+    #[error("receipt's statement is of ledger `{found}`, expected `{expected}`")]
+    OtherLedger {
+        /// The statement's origin claim.
+        found: LedgerName,
+        /// The ledger.
+        expected: LedgerName,
+    },
     /// The control entry does not publish the trail's checkpoint.
     #[error("receipt's control entry does not publish its checkpoint")]
     NotPublished,
@@ -187,6 +197,34 @@ impl ReceiptFile {
         let receipt = Receipt::decode(decoder.bytes(bytes.len())?)?;
         decoder.finish()?;
         Ok(Self { statement, receipt })
+    }
+
+    /// Where the statement says it belongs, once it has the form of a statement there.
+    ///
+    /// # Errors
+    /// Those of [`UnverifiedStatement::decode`], and claim 22 outside the control trail.
+    pub fn place(&self, control: TrailId) -> Result<Place, StatementError> {
+        let statement = UnverifiedStatement::decode(&self.statement)?;
+        let place = statement.claims().place();
+        match statement.claims() {
+            Claims::Batch(batch) if !batch.published.is_empty() && place.trail != control => {
+                Err(ClaimsError::UnknownClaim(22).into())
+            }
+            _ => Ok(place.clone()),
+        }
+    }
+
+    /// Checks that the statement, which must speak of this ledger, is included where the receipt says.
+    ///
+    /// # Errors
+    /// [`ReceiptError`].
+    pub fn verify(&self, ledger: &LedgerKey, control: TrailId) -> Result<Included, ReceiptError> {
+        let place = self.place(control)?;
+        if place.ledger != *ledger.name() {
+            let expected = ledger.name().clone();
+            return Err(ReceiptError::OtherLedger { found: place.ledger, expected });
+        }
+        self.receipt.verify(&self.statement, place.trail, ledger, control)
     }
 
     /// The file's bytes.

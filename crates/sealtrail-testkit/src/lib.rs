@@ -15,5 +15,6 @@ pub mod cases;
 pub mod golden;
 pub mod image;
 mod shared;
+pub mod small_order;
 
 pub use shared::shared;

@@ -93,6 +93,7 @@ classes! {
     ClockSkew = "clock-skew",
     Silence = "silence",
     DirtyEnd = "dirty-end",
+    EntriesAfterCheckpoint = "entries-after-checkpoint",
     Unwitnessed = "unwitnessed",
 }
 

@@ -3,7 +3,6 @@
 use sealtrail_core::hash::Hash;
 use sealtrail_core::name::TrailId;
 use sealtrail_core::receipt::ReceiptFile;
-use sealtrail_core::statement::UnverifiedStatement;
 
 use crate::trail::TrailOutcome;
 use crate::verify::State;
@@ -42,11 +41,10 @@ pub(crate) fn judge(bytes: &[u8], policy: &TrustPolicy) -> Judged {
         Ok(file) => file,
         Err(error) => return malformed(error.to_string()),
     };
-    let trail = match UnverifiedStatement::decode(&file.statement) {
-        Ok(statement) => statement.claims().place().trail,
-        Err(error) => return malformed(error.to_string()),
-    };
-    match file.receipt.verify(&file.statement, trail, &policy.ledger, policy.control) {
+    if let Err(error) = file.place(policy.control) {
+        return malformed(error.to_string());
+    }
+    match file.verify(&policy.ledger, policy.control) {
         Ok(included) => {
             let link = |checkpoint: &sealtrail_core::checkpoint::Checkpoint| Link {
                 trail: checkpoint.trail(),

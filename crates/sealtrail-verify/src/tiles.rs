@@ -1,5 +1,7 @@
 //! Comparing published tiles and entry bundles with those that the entries give.
 
+use std::io;
+
 use sealtrail_core::entry::ENTRY_BYTES_MAX;
 use sealtrail_core::hash::Hash;
 use sealtrail_core::name::TrailId;
@@ -18,11 +20,21 @@ pub(crate) struct TileCheck<'a> {
     bundle: Vec<u8>,
     bundled: u64,
     pub(crate) findings: Vec<Finding>,
+    /// The first file that is there and cannot be read.
+    pub(crate) unreadable: Option<io::Error>,
 }
 
 impl<'a> TileCheck<'a> {
     pub(crate) fn new(source: &'a dyn Source, trail: TrailId) -> Self {
-        Self { source, trail, levels: Vec::new(), bundle: Vec::new(), bundled: 0, findings: Vec::new() }
+        Self {
+            source,
+            trail,
+            levels: Vec::new(),
+            bundle: Vec::new(),
+            bundled: 0,
+            findings: Vec::new(),
+            unreadable: None,
+        }
     }
 
     /// Hears of a complete node of the tree.
@@ -61,7 +73,11 @@ impl<'a> TileCheck<'a> {
             Ok(None) => return,
             Ok(Some(found)) if found == expected => return,
             Ok(Some(_)) => format!("published `{path}` differs from the entries"),
-            Err(error) => format!("published `{path}` cannot be read: {error}"),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => error.to_string(),
+            Err(error) => {
+                self.unreadable.get_or_insert(error);
+                return;
+            }
         };
         self.findings.push(Finding::new(Class::TileMismatch, detail).trail(self.trail));
     }

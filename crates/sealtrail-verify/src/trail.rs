@@ -33,7 +33,7 @@ pub(crate) struct TrailOutcome {
     pub(crate) checkpoint: Option<(u64, Hash)>,
     /// Records whose lines were checked.
     pub(crate) records: u64,
-    /// Entries beyond the checkpoint.
+    /// Entries beyond the checkpoint, or beyond what was published of a ledger that is being written to.
     pub(crate) beyond: u64,
     /// Roots at the sizes that were asked for and reached.
     pub(crate) roots: BTreeMap<u64, Hash>,
@@ -62,6 +62,8 @@ pub(crate) struct TrailPass<'s, 'a> {
     state: &'s mut State<'a>,
     trail: TrailId,
     control: bool,
+    /// The ledger is being written to.
+    moving: bool,
     wanted: Vec<u64>,
     workers: Workers<Pending>,
     epochs: HashMap<Identity, Epoch>,
@@ -84,6 +86,7 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             state,
             trail,
             control,
+            moving: false,
             wanted,
             workers,
             epochs: HashMap::new(),
@@ -125,6 +128,11 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             }
             Err(error) => return Err(error),
         };
+        if self.control {
+            self.state.control_note.clone_from(&note);
+        } else {
+            self.moving = self.control_moved()?;
+        }
         let unverified = match UnverifiedCheckpoint::decode(&note) {
             Ok(unverified) => unverified,
             Err(error) => {
@@ -144,12 +152,33 @@ impl<'s, 'a> TrailPass<'s, 'a> {
         Ok(Some(body))
     }
 
+    /// Whether the control trail's checkpoint is another than the one it was walked under: the ledger is being written to
+    /// (6.2), and what follows this trail's largest published size may stand on control entries that were not read.
+    fn control_moved(&self) -> io::Result<bool> {
+        let path = format!("trails/{}/checkpoint", self.state.policy.control);
+        match self.state.source.read(&path, NOTE_BYTES_MAX) {
+            Ok(note) => Ok(note.unwrap_or_default() != self.state.control_note),
+            Err(error) if is_too_long(&error) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The number of entries that are judged; those up to the checkpoint's size are hashed in any case.
+    fn judged(&self, size: u64) -> u64 {
+        if !self.moving {
+            return size;
+        }
+        let known = self.state.fold.trails.get(&self.trail);
+        known.and_then(|known| known.published.keys().next_back().copied()).unwrap_or(0)
+    }
+
     fn walk(&mut self, checkpoint: &CheckpointBody) -> io::Result<()> {
         let source = self.state.source;
         let mut walk = SegmentWalk::new(source, self.trail);
         let mut tiles = TileCheck::new(source, self.trail);
         let mut frontier = Frontier::default();
         let mut whole = true;
+        let judged = self.judged(checkpoint.size.0);
         while frontier.size() < checkpoint.size.0 {
             let walked = match walk.next() {
                 Ok(Some(walked)) => walked,
@@ -173,7 +202,11 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             frontier.push(leaf_hash(&walked.entry), |level, index, hash| tiles.node(level, index, hash));
             tiles.entry(&walked.entry);
             self.note_root(&frontier);
-            self.entry(index, walked)?;
+            if index < judged {
+                self.entry(index, walked)?;
+            } else {
+                self.outcome.beyond += 1;
+            }
             self.state.progress(self.trail, index + 1, checkpoint.size.0);
         }
         self.drain()?;
@@ -185,10 +218,30 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             if frontier.root() != checkpoint.root {
                 self.find(Class::RootMismatch, "the entries do not give the checkpoint's root");
             }
-            tiles.findings.into_iter().for_each(|finding| self.state.findings.add(finding));
-            while let Ok(Some(_)) = walk.next() {
-                self.outcome.beyond += 1;
+            if let Some(error) = tiles.unreadable {
+                return Err(error);
             }
+            tiles.findings.into_iter().for_each(|finding| self.state.findings.add(finding));
+            self.beyond(&mut walk)?;
+        }
+        Ok(())
+    }
+
+    /// Counts the entries behind the checkpoint, as far as they are well framed.
+    fn beyond(&mut self, walk: &mut SegmentWalk<'_>) -> io::Result<()> {
+        loop {
+            match walk.next() {
+                Ok(Some(_)) => self.outcome.beyond += 1,
+                Err(WalkError::Io(error)) => return Err(error),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if self.outcome.beyond > 0 {
+            let detail = format!(
+                "`{}` entries behind the checkpoint are not covered: the ledger was writing, or an older checkpoint was put back",
+                self.outcome.beyond
+            );
+            self.find(Class::EntriesAfterCheckpoint, detail);
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ pub struct Tool {
 /// What was checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Covered {
-    /// Trails, the control trail among them.
+    /// Trails that have a checkpoint, the control trail among them.
     pub trails: u64,
     /// Epochs.
     pub epochs: u64,
@@ -311,6 +311,9 @@ fn meaning(class: &str) -> &'static str {
         Class::ClockSkew => "a clock was wrong",
         Class::Silence => "a source fell silent",
         Class::DirtyEnd => "a source ended without saying so",
+        Class::EntriesAfterCheckpoint => {
+            "there are newer entries that the ledger's summary shown does not cover"
+        }
         Class::Unwitnessed => "no witness confirms the ledger's view",
     }
 }

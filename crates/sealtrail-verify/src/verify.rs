@@ -84,6 +84,8 @@ pub(crate) struct State<'a> {
     pub(crate) fold: Fold,
     /// Root of the control trail at each size, from 1 on: 32 bytes a control entry.
     pub(crate) control_roots: Vec<Hash>,
+    /// The control trail's checkpoint file as it was read; nothing where there was none.
+    pub(crate) control_note: Vec<u8>,
     /// Size of the control trail's checkpoint.
     pub(crate) control_size: u64,
     /// The control trail begins with an accepted open.
@@ -177,6 +179,7 @@ fn run<'a>(source: &'a dyn Source, policy: TrustPolicy, options: Options<'a>) ->
         findings: Findings::default(),
         fold: Fold::default(),
         control_roots: Vec::new(),
+        control_note: Vec::new(),
         control_size: 0,
         genesis_seen: false,
         notes: Notes::default(),
@@ -285,7 +288,7 @@ fn conclude(
             }
         }
     }
-    state.covered.trails = trails.len() as u64;
+    state.covered.trails = trails.iter().filter(|trail| trail.size.is_some()).count() as u64;
     let not_covered = [
         ("entries-after-checkpoint", beyond),
         ("encrypted-batches", state.encrypted),

@@ -33,6 +33,8 @@ pub(crate) struct SegmentWalk<'a> {
     trail: TrailId,
     number: u64,
     entries: u64,
+    /// Entries before this segment.
+    first: u64,
     open: Option<BufReader<Box<dyn Read + Send>>>,
     body: Option<Vec<u8>>,
     ended: bool,
@@ -40,7 +42,7 @@ pub(crate) struct SegmentWalk<'a> {
 
 impl<'a> SegmentWalk<'a> {
     pub(crate) fn new(source: &'a dyn Source, trail: TrailId) -> Self {
-        Self { source, trail, number: 0, entries: 0, open: None, body: None, ended: false }
+        Self { source, trail, number: 0, entries: 0, first: 0, open: None, body: None, ended: false }
     }
 
     fn path(&self, number: u64) -> String {
@@ -64,7 +66,7 @@ impl<'a> SegmentWalk<'a> {
                     self.entries += 1;
                     return Ok(Some(WalkedEntry { entry, body: self.body.take() }));
                 }
-                Some((ItemKind::Index, _)) if self.body.is_none() => {
+                Some((ItemKind::Index, _)) if self.body.is_none() && self.entries > self.first => {
                     self.open = None;
                     self.number += 1;
                 }
@@ -89,6 +91,7 @@ impl<'a> SegmentWalk<'a> {
             return Err(self.malformed("does not begin with the segment magic"));
         }
         self.open = Some(file);
+        self.first = self.entries;
         let header = match self.next_item()? {
             Some((ItemKind::Header, payload)) => {
                 SegmentHeader::decode(&payload).map_err(|error| self.malformed(error.to_string()))?

@@ -30,6 +30,13 @@ def on_ed25519(raw):
     return y < _P and (not sign if x2 == 0 else pow(x2, (_P - 1) // 2, _P) == 1)
 
 
+def allowed(raw):
+    """Whether 32 bytes may be an Ed25519 key or a signature's R (3.2): y below the prime and of no small-order point."""
+    y = int.from_bytes(raw, "little") & ((1 << 255) - 1)
+    # Orders 4, 1 and 2; a point whose double has y = 0, that is of order 8, has x^2 = -y^2.
+    return y < _P and y not in (0, 1, _P - 1) and (_D * y**4 + 2 * y * y - 1) % _P != 0
+
+
 class PublicKey:
     def __init__(self, spki):
         """ValueError unless spki is one of the three forms, a P-256 or P-384 point on its curve."""
@@ -38,7 +45,7 @@ class PublicKey:
             self.alg, self.key = ES256, ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), spki[26:])
         elif len(spki) == 120 and spki.startswith(_P384 + b"\4"):
             self.alg, self.key = ES384, ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), spki[23:])
-        elif len(spki) == 44 and spki.startswith(_ED):
+        elif len(spki) == 44 and spki.startswith(_ED) and allowed(spki[12:]):
             self.alg, self.key = ED25519, None  # no point: verifies nothing
             if on_ed25519(spki[12:]):
                 self.key = ed25519.Ed25519PublicKey.from_public_bytes(spki[12:])
@@ -52,6 +59,8 @@ class PublicKey:
         r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
         try:
             if self.alg == ED25519:
+                if not allowed(signature[:32]):
+                    return False
                 self.key.verify(signature, message)
             elif low_s and s > _ORDER[self.alg] // 2:
                 return False

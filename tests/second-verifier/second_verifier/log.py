@@ -5,7 +5,7 @@ import re
 from . import cbor, statements
 from .keys import ed25519_key
 from .merkle import verify_inclusion
-from .notation import H, array, b64, integer, is_name, items, one, raw
+from .notation import MAX_SAFE, H, array, b64, integer, is_name, items, one, raw
 from .policy import note_key_id
 
 MAX_NOTE = 64 << 10
@@ -141,6 +141,8 @@ def _segment(data, trail, number, out):
         elif kind == ENTRY:
             out.append((body, payload))
             body = None
+        elif len(out) == first:
+            raise SegmentError("an index before an entry")
         else:
             return True
     if not header:
@@ -199,10 +201,12 @@ class ReceiptError(ValueError):
     pass
 
 
-_hashes = array(raw(32))
+_hashes = array(raw(32), high=65)
 _file = items(one, raw(), raw())
 _receipt = items(one, lambda v: type(v) is cbor.Map, array(lambda v: type(v) is list, 1, 2))
-_links = items(integer(), _hashes, raw()), items(raw(), integer(), _hashes, raw())
+_index, _note = integer(MAX_SAFE), (lambda v: type(v) is bytes and len(v) <= MAX_NOTE)
+_links = items(_index, _hashes, _note), items(
+    lambda v: type(v) is bytes and len(v) <= statements.MAX_ENTRY, _index, _hashes, _note)
 
 
 class Receipt:
@@ -222,7 +226,7 @@ class Receipt:
             raise ReceiptError(str(e)) from None
         if 22 in claims and claims[3] != policy.control:
             raise ReceiptError("claim 22")
-        self.trail, self.links = claims[3], r[2]
+        self.ledger, self.trail, self.links = claims[2], claims[3], r[2]
 
     def _link(self, trail, entry, index, proof, note):
         cp = good_checkpoint(note, self.policy, trail)
@@ -232,6 +236,8 @@ class Receipt:
 
     def checkpoints(self):
         """(trail, its checkpoint) of each link when all holds together, else ReceiptError."""
+        if self.ledger != self.policy.name:
+            raise ReceiptError("a statement of another ledger")
         cp = self._link(self.trail, self.entry, *self.links[0])
         out = [(self.trail, cp)]
         for entry, *rest in self.links[1:]:

@@ -3,10 +3,11 @@ import base64
 import re
 import tomllib
 
+from .keys import allowed
 from .notation import H, array, b64, is_hex, is_ledger_name
 
 WARNINGS = ["late", "superseded", "predecessor-none", "records-dropped", "clock-skew", "silence", "dirty-end",
-            "unwitnessed"]
+            "entries-after-checkpoint", "unwitnessed"]
 
 
 class PolicyError(ValueError):
@@ -66,6 +67,7 @@ class Policy:
         raw = b64(key.split("+", 2)[-1]) if type(key) is str else None
         need(raw is not None and len(raw) == 33 and raw[0] == 1, "vkey")
         self.public = raw[1:]
+        need(allowed(self.public), "the vkey's key")
         need(key == vkey("%s/%s" % (name, control), self.public), "the vkey is not of this name and control trail")
         self.genesis, self.refuse, self.accept, self.appraises = None, [], [], False
 

@@ -35,7 +35,7 @@ class Epoch:
         self.seen_size = 0            # largest good `seen` of a batch that was not late
         self.last_received = received
         self.late_news = set()        # warnings given once per epoch
-        self.proven, self.kind, self.evidence = False, None, None
+        self.proven, self.kind, self.evidence, self.measurements = False, None, None, {}
         self.batches = self.records = 0
         self.silence = 3 * st.claims[38] * 10**6
 
@@ -50,7 +50,7 @@ class Epoch:
 class Trail:
     def __init__(self, tid, name=None):
         self.id, self.name, self.control = tid, name, name is None
-        self.checkpoint = None
+        self.checkpoint = self.note = None
         self.tree, self.reached = Tree([]), -1  # entries that the walk reached, -1 where it was not walked
         self.epochs = {}                        # identity -> Epoch, in order
         self.newest = {}                        # (stream, instance) -> newest Epoch
@@ -79,16 +79,9 @@ class Verifier:
     # 6.2
 
     def run(self, receipts):
-        first = {}  # checkpoints of the data trails, read before that of the control trail
-        for name in os.listdir(self.dir) if os.path.isdir(self.dir) else ():
-            if is_hex(name, 32) and name != self.control.id.hex():
-                try:
-                    first[name] = log.read_file(os.path.join(self.dir, name, "checkpoint"))
-                except log.Unreadable:
-                    pass  # read again when the trail's turn comes, if it comes
-        self.walk(self.control, None)
+        self.walk(self.control)
         for tid in sorted(set(self.trails) - {self.control.id}):
-            self.walk(self.trails[tid], first.get(tid.hex()))
+            self.walk(self.trails[tid])
         for path in receipts:
             result = self.receipt(log.read_given(path))
             self.receipts.append({"file": str(path), "result": result})
@@ -101,9 +94,14 @@ class Verifier:
 
     # 6.3
 
-    def walk(self, trail, note):
+    def note_of(self, trail):
+        return log.read_file(os.path.join(self.dir, trail.id.hex(), "checkpoint"))
+
+    def walk(self, trail):
         directory, name = os.path.join(self.dir, trail.id.hex()), log.origin(self.policy.name, trail.id)
-        note = note if note is not None else log.read_file(os.path.join(directory, "checkpoint"))
+        note = self.note_of(trail)
+        trail.note = note
+        moving = not trail.control and self.note_of(self.control) != self.control.note
         if note is None:
             if trail.control or trail.published:
                 self.find("checkpoint-missing", "no checkpoint", trail)
@@ -119,10 +117,15 @@ class Verifier:
         trail.checkpoint = cp
         self.covered["trails"] += 1
         items, bad = log.read_segments(directory, trail.id, cp.size)
-        self.not_covered["entries-after-checkpoint"] += max(0, len(items) - cp.size)
+        beyond = max(0, len(items) - cp.size)
+        self.not_covered["entries-after-checkpoint"] += beyond
+        if beyond:
+            self.find("entries-after-checkpoint", "%d entries" % beyond, trail)
         items = items[:cp.size]
         trail.reached, trail.tree = len(items), Tree([H(b"\0" + e) for _, e in items])
-        for i, (stored, entry) in enumerate(items):
+        judged = min(len(items), max(trail.published, default=0)) if moving else len(items)
+        self.not_covered["entries-after-checkpoint"] += len(items) - judged
+        for i, (stored, entry) in enumerate(items[:judged]):
             self.entry(trail, i, stored, entry)
         if trail.control and 0 not in (e.index for e in trail.epochs.values()):
             self.find("wrong-genesis", "entry 0 is not an open that passes", trail)
@@ -246,6 +249,8 @@ class Verifier:
         at = dict(trail=trail, entry=i, epoch=epoch)
         bad, epoch.kind, epoch.evidence = evidence.appraise(
             st, self.artefacts.get(c[34]), received, self.policy, trail.control)
+        if bad is None and self.policy.appraises:
+            epoch.measurements = epoch.evidence.measurements()
         if bad is None and c[40] is not None:
             if not self.control_note(c[40][:32]):
                 bad = "unknown-challenge", "its first half is no control checkpoint"
@@ -393,11 +398,11 @@ class Verifier:
 
     def epoch_json(self, epoch):
         simulated = bool(epoch.evidence and epoch.evidence.simulated)
-        cheats = ["app", "sdk", "guest-root"] + ["development-root"] * simulated + ["ledger"] * epoch.trail.control \
-            + ["host-tail"] * (epoch.close is None) + ["ledger-with-host"]
+        cheats = (["ledger"] if epoch.trail.control else ["app", "sdk", "guest-root"]) \
+            + ["development-root"] * simulated + ["host-tail"] * (epoch.close is None) + ["ledger-with-host"]
         return {"id": epoch.id.hex(), "trail": epoch.trail.id.hex(), "stream": epoch.claims[4],
                 "instance": epoch.claims[5], "evidence": epoch.kind, "simulated": simulated,
-                "measurements": epoch.evidence.measurements() if epoch.evidence else {}, "proven": epoch.proven,
+                "measurements": epoch.measurements, "proven": epoch.proven,
                 "batches": epoch.batches, "records": epoch.records, "state": epoch.state,
                 "could_have_cheated": cheats}
 
@@ -407,10 +412,11 @@ class Verifier:
         for f in self.findings:
             counts[f["class"]] = counts.get(f["class"], 0) + 1
         outcome = "rejected" if errors else "verified" if self.policy.appraises else "not-appraised"
+        order = [self.control] + [self.trails[t] for t in sorted(set(self.trails) - {self.control.id})]
         trails = [{"id": t.id.hex(), "name": t.name, "size": t.checkpoint and t.checkpoint.size,
                    "root": t.checkpoint and t.checkpoint.root.hex(), "records": t.records}
-                  for t in self.trails.values()]
-        epochs = [e for t in self.trails.values() for e in t.epochs.values()]
+                  for t in order]
+        epochs = [e for t in order for e in t.epochs.values()]
         return dict(blank(outcome, min(errors, key=REASONS.index, default=None), policy_hash), ledger=self.policy.name,
                     trails=trails, covered=self.covered, findings=self.findings[:1000], finding_counts=counts,
                     not_covered=[{"what": k, "count": n} for k, n in self.not_covered.items() if n],
@@ -428,8 +434,9 @@ def blank(outcome, reason, policy_hash):
 def hint(directory):
     """A policy from ledger.json that appraises nothing (6.1), or Unreadable."""
     try:
-        v = json.loads(log.read_given(os.path.join(directory, "ledger.json")).decode("utf-8"))
-        if not is_version_1(v):
+        raw = log.read_given(os.path.join(directory, "ledger.json"))
+        v = json.loads(raw.decode("utf-8"))
+        if len(raw) > 4096 or not is_version_1(v):
             raise ValueError
         return Policy(v.get("ledger"), v.get("control"), v.get("vkey"))
     except (ValueError, RecursionError):

@@ -25,6 +25,13 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The same, where what is in the way takes longer to pass: the ledger is away.
 const RETRY_AFTER_LONG: Duration = Duration::from_secs(5);
 
+/// A stub is left of it, and the client does not send it again.
+const TOO_LARGE: &str = "request is too large, expected at most 4 MiB over gRPC and 20 MiB over HTTP, decompressed: it was \
+                         not taken, set the exporter to send fewer records at once";
+
+const CORRUPT: &str = "request is not framed or compressed as its headers say: it was not taken, look at the exporter's \
+                       compression and at proxies in between";
+
 /// What success means at present.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answering(Arc<AtomicBool>);
@@ -74,7 +81,7 @@ impl Outcome {
             Self::Accepted(..) => None,
             Self::Gone => Some(Refusal {
                 code: Code::Unavailable,
-                message: "request was not read to its end".to_owned(),
+                message: "the request broke off: nothing was taken, send it again".to_owned(),
                 retry_after: Some(RETRY_AFTER),
             }),
             Self::Invalid(message) => Some(Refusal::final_(Code::InvalidArgument, message)),
@@ -82,7 +89,7 @@ impl Outcome {
             Self::Deferred(why) => {
                 let after = match why {
                     Deferred::NotReady | Deferred::OutboxFull => RETRY_AFTER_LONG,
-                    Deferred::Busy | Deferred::Late | Deferred::Lost => RETRY_AFTER,
+                    Deferred::Busy | Deferred::Slow | Deferred::Late | Deferred::Lost => RETRY_AFTER,
                 };
                 Some(Refusal { code: Code::Unavailable, message: why.to_string(), retry_after: Some(after) })
             }
@@ -106,15 +113,15 @@ impl Exporter {
         let outcome = match read {
             Ok(payload) => self.take(encoding, payload, deadline).await,
             Err(ReadError::TooLarge(length)) => {
-                let message = "request is too large".to_owned();
+                let message = TOO_LARGE.to_owned();
                 self.stub(length, Reason::TooLarge, Outcome::TooLarge(message))
             }
             Err(ReadError::Corrupt(length)) => {
-                let message = "request cannot be decompressed".to_owned();
+                let message = CORRUPT.to_owned();
                 self.stub(length, Reason::Malformed, Outcome::Invalid(message))
             }
             Err(ReadError::Busy) => Outcome::Deferred(Deferred::Busy),
-            Err(ReadError::Slow) => Outcome::Deferred(Deferred::Late),
+            Err(ReadError::Slow) => Outcome::Deferred(Deferred::Slow),
             Err(ReadError::Gone) => Outcome::Gone,
         };
         self.count(outcome)
@@ -136,9 +143,7 @@ impl Exporter {
             Err(_) => Outcome::Deferred(Deferred::Late),
             Ok(Err(_)) => Outcome::Deferred(Deferred::NotReady),
             Ok(Ok(Verdict::Deferred(why))) => Outcome::Deferred(why),
-            Ok(Ok(Verdict::Unparseable)) => {
-                Outcome::Invalid("request is not an ExportLogsServiceRequest".to_owned())
-            }
+            Ok(Ok(Verdict::Unparseable)) => Outcome::Invalid(unparseable(encoding)),
             Ok(Ok(Verdict::Accepted { ordinal, stubs, dropped })) => {
                 let fate = match ordinal {
                     Some(ordinal) => {
@@ -175,12 +180,60 @@ impl Exporter {
     }
 }
 
+fn unparseable(encoding: Encoding) -> String {
+    let form = match encoding {
+        Encoding::Protobuf => "protobuf",
+        Encoding::Json => "JSON",
+    };
+    format!(
+        "request is not an ExportLogsServiceRequest in {form}: it was not taken, see that the exporter sends logs, in the \
+         form that its content type says"
+    )
+}
+
 fn warning(stubs: u64, dropped: u64) -> Option<String> {
-    let some = |count: u64, what: &str| (count > 0).then(|| format!("{count} records {what}"));
+    let some = |count: u64, one: &str, many: &str| match count {
+        0 => None,
+        1 => Some(format!("1 record {one}")),
+        count => Some(format!("{count} records {many}")),
+    };
     let parts = [
-        some(stubs, "could not be mapped and are sealed as stubs"),
-        some(dropped, "were dropped and counted"),
+        some(
+            stubs,
+            "could not be mapped and is sealed as a stub",
+            "could not be mapped and are sealed as stubs",
+        ),
+        some(dropped, "was dropped and counted", "were dropped and counted"),
     ];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
     (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_says_what_was_wrong_and_what_to_do_in_one_header() {
+        let deferred = [
+            Deferred::NotReady,
+            Deferred::OutboxFull,
+            Deferred::Busy,
+            Deferred::Slow,
+            Deferred::Late,
+            Deferred::Lost,
+        ];
+        let encodings = [Encoding::Protobuf, Encoding::Json];
+        let outcomes = deferred.into_iter().map(Outcome::Deferred).chain([
+            Outcome::Gone,
+            Outcome::TooLarge(TOO_LARGE.to_owned()),
+            Outcome::Invalid(CORRUPT.to_owned()),
+        ]);
+        for outcome in outcomes.chain(encodings.map(|encoding| Outcome::Invalid(unparseable(encoding)))) {
+            let refusal = outcome.refusal().unwrap();
+            let (wrong, advice) = refusal.message.split_once(": ").unwrap();
+            assert!(!wrong.is_empty() && refusal.message.len() <= 256, "{refusal:?}");
+            assert_eq!(advice.contains("send it again"), refusal.retry_after.is_some(), "{refusal:?}");
+        }
+    }
 }

@@ -51,12 +51,12 @@ impl Grpc {
                 || name.starts_with(b"application/grpc;")
         });
         if !is_grpc || request.method() != Method::POST {
-            let mut answer = Response::new(Empty::new().boxed());
-            *answer.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Ok(answer);
+            return Ok(no_grpc());
         }
         if request.uri().path() != METHOD {
-            return Ok(refused(&Refusal::final_(Code::Unimplemented, "no such method")));
+            let message =
+                format!("there is no method `{}`: only logs are taken, by `{METHOD}`", request.uri().path());
+            return Ok(refused(&Refusal::final_(Code::Unimplemented, message)));
         }
         Ok(self.export(request).await)
     }
@@ -66,7 +66,8 @@ impl Grpc {
         let (parts, mut body) = request.into_parts();
         let coding = parts.headers.get(GRPC_ENCODING).map_or(b"".as_slice(), HeaderValue::as_bytes);
         let Some(coding) = Coding::from_name(coding) else {
-            let refusal = Refusal::final_(Code::Unimplemented, "encoding is none of identity, gzip, zstd");
+            let message = "`grpc-encoding` is not known, expected `identity`, `gzip` or `zstd`";
+            let refusal = Refusal::final_(Code::Unimplemented, message);
             let mut answer = refused(&refusal);
             answer.headers_mut().insert(GRPC_ACCEPT, HeaderValue::from_static("identity,gzip,zstd"));
             return answer;
@@ -77,7 +78,7 @@ impl Grpc {
                 Err(Unframed::NoCoding) => {
                     return refused(&Refusal::final_(
                         Code::Internal,
-                        "message is compressed and names no encoding",
+                        "message is marked as compressed, but `grpc-encoding` names no compression, expected `gzip` or `zstd`",
                     ));
                 }
                 Err(Unframed::Read(error)) => self.0.export(Encoding::Protobuf, Err(error), deadline).await,
@@ -162,6 +163,16 @@ fn accepted(outcome: &Outcome) -> Answer {
     let body = Full::new(Bytes::from(framed)).with_trailers(std::future::ready(Some(Ok(trailers))));
     let mut answer = Response::new(body.boxed());
     answer.headers_mut().insert(header::CONTENT_TYPE, GRPC);
+    answer
+}
+
+/// For what is not gRPC at all.
+fn no_grpc() -> Answer {
+    const TEXT: &str = "this address takes OTLP over gRPC: POST with content type application/grpc; \
+                        OTLP over HTTP has an address of its own, usually on port 4318\n";
+    let mut answer = Response::new(Full::new(Bytes::from_static(TEXT.as_bytes())).boxed());
+    *answer.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     answer
 }
 

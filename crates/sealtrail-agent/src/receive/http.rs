@@ -45,7 +45,11 @@ impl Http {
                 text(StatusCode::OK, "text/plain; version=0.0.4", snapshot.prometheus())
             }
             // `/v1/audit` among them: kept free for OpenTelemetry's proposed audit signal.
-            _ => text(StatusCode::NOT_FOUND, "text/plain", "not found\n".to_owned()),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "text/plain",
+                "nothing is here: logs go to POST /v1/logs, traces and metrics are not taken\n".to_owned(),
+            ),
         })
     }
 
@@ -53,13 +57,16 @@ impl Http {
         let deadline = Instant::now() + ANSWER_WITHIN;
         let (parts, mut body) = request.into_parts();
         let Some(encoding) = encoding(parts.headers.get(header::CONTENT_TYPE)) else {
-            let message = format!("content type is neither {PROTOBUF} nor {JSON}");
+            let message = format!("content type is missing or not known, expected `{PROTOBUF}` or `{JSON}`");
             return unsupported(Encoding::Json, &message);
         };
         let coding =
             parts.headers.get(header::CONTENT_ENCODING).map_or(b"".as_slice(), HeaderValue::as_bytes);
         let Some(coding) = Coding::from_name(coding) else {
-            return unsupported(encoding, "content encoding is none of identity, gzip, zstd");
+            return unsupported(
+                encoding,
+                "content encoding is not known, expected `identity`, `gzip` or `zstd`",
+            );
         };
         let outcome = match self.0.check() {
             Err(deferred) => deferred,
@@ -135,7 +142,11 @@ fn unsupported(encoding: Encoding, message: &str) -> Answer {
 }
 
 fn method_not_allowed(allowed: &'static str) -> Answer {
-    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "method not allowed\n".to_owned());
+    let mut answer = text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "text/plain",
+        format!("method not allowed, expected {allowed}\n"),
+    );
     answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     answer
 }

@@ -5,56 +5,129 @@ use std::ops::Range;
 /// Digits a card number may have.
 const DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 
-/// The next card number at or after a place: digits in a row, or in groups with one space or hyphen between them, that
-/// stand alone, begin as a payment network's numbers do and end in the right check digit.
+/// Separators of the groups of a number: as typed, as typeset (no-break, figure and thin spaces, hyphens, en dash), and
+/// as in the query of a URL.
+const SEPARATORS: [&[u8]; 12] = [
+    b" ",
+    b"-",
+    b".",
+    b"+",
+    b"%20",
+    b"\xc2\xa0",
+    b"\xe2\x80\x87",
+    b"\xe2\x80\x89",
+    b"\xe2\x80\x90",
+    b"\xe2\x80\x91",
+    b"\xe2\x80\x93",
+    b"\xe2\x80\xaf",
+];
+
+/// How far around a number is looked at to tell whether it is a part of a longer one in hex: a SHA-512 has 128 digits.
+const WORD_BYTES_MAX: usize = 128;
+
+/// Whether a byte may be in a number or in one of its separators.
+pub(super) fn is_of_row(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'0'..=b'9'
+            | b' ' | b'-' | b'.' | b'+' | b'%'
+            | 0xc2 | 0xa0 | 0xe2 | 0x80 | 0x87 | 0x89..=0x91 | 0x93 | 0xaf
+    )
+}
+
+/// The next card number at or after a place: digits in a row, or in groups with a separator between them, that are no part
+/// of a longer, a decimal or a hexadecimal number, begin as a payment network's numbers do and end in the right check
+/// digit. Letters may adjoin it: `PAN4111111111111111`.
 pub(super) fn find_at(text: &[u8], from: usize) -> Option<Range<usize>> {
-    let mut at = from;
+    let (mut at, mut word_from) = (from, from);
     loop {
         let start = at + text.get(at..)?.iter().position(u8::is_ascii_digit)?;
-        let (ends, digits) = run(text, start);
-        // The longest number that is a card: other groups of digits may stand before and after it.
-        let card = ends.iter().rev().find(|(end, length)| {
-            stands_alone(text, start, *end) && digits.get(..*length).is_some_and(is_card)
-        });
-        if let Some((end, _)) = card {
-            return Some(start..*end);
+        let (first, card) = card_from(text, start, word_from);
+        if let Some(end) = card {
+            return Some(start..end);
         }
-        at = ends.first().map_or(start + 1, |(end, _)| *end);
+        at = start + first;
+        // The digit may be one of an escape, as in `card%3D4111…`: then a number begins behind that.
+        if let Some(end) = escape_end(text, start, word_from) {
+            (at, word_from) = (end, end);
+        }
     }
 }
 
-/// The ends of the groups from `start`, each with the number of digits up to it, and the digits. Groups are joined by one and the same separator and
-/// have 3 to 6 digits, the first 4, as they are embossed and typed. Digits in plenty are counted, not kept.
-fn run(text: &[u8], start: usize) -> (Vec<(usize, usize)>, Vec<u8>) {
-    let group = |from: usize| text.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
-    let first = group(start);
-    let mut end = start + first;
-    let mut digits: Vec<u8> =
-        text.get(start..end).unwrap_or_default().iter().take(DIGITS.end() + 1).copied().collect();
-    let mut ends = vec![(end, digits.len())];
-    if first != 4 {
-        return (ends, digits);
+/// The length of the group of digits at `start`, and the end of the card number that begins there: the longest, other
+/// groups of digits may stand behind it.
+fn card_from(text: &[u8], start: usize, word_from: usize) -> (usize, Option<usize>) {
+    let first = group(text, start);
+    if first != 4 && !DIGITS.contains(&first) {
+        return (first, None);
     }
-    let separator = text.get(end).copied();
-    while separator.is_some_and(|byte| byte == b' ' || byte == b'-') && text.get(end).copied() == separator {
-        let length = group(end + 1);
+    let (ends, digits) = run(text, start, first);
+    let card = ends.iter().rev().find(|(end, length)| {
+        digits.get(..*length).is_some_and(is_card) && stands_alone(text, start, *end, word_from)
+    });
+    (first, card.map(|(end, _)| *end))
+}
+
+/// How many digits follow in a row.
+fn group(text: &[u8], from: usize) -> usize {
+    text.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// The ends of the groups from `start`, each with the number of digits up to it, and the digits. Groups are joined by one
+/// and the same separator and have 3 to 6 digits, the first 4, as they are embossed and typed.
+fn run(text: &[u8], start: usize, first: usize) -> (Vec<(usize, usize)>, Vec<u8>) {
+    let mut end = start + first;
+    let mut digits = text.get(start..end).unwrap_or_default().to_vec();
+    let mut ends = vec![(end, digits.len())];
+    let rest = text.get(end..).unwrap_or_default();
+    let separator = SEPARATORS.iter().find(|separator| rest.starts_with(separator));
+    let Some(separator) = separator.filter(|_| first == 4) else { return (ends, digits) };
+    while text.get(end..).is_some_and(|rest| rest.starts_with(separator)) {
+        let from = end + separator.len();
+        let length = group(text, from);
         if !(3..=6).contains(&length) || digits.len() + length > *DIGITS.end() {
             break;
         }
-        digits.extend_from_slice(text.get(end + 1..end + 1 + length).unwrap_or_default());
-        end += 1 + length;
+        digits.extend_from_slice(text.get(from..from + length).unwrap_or_default());
+        end = from + length;
         ends.push((end, digits.len()));
     }
     (ends, digits)
 }
 
-/// Neither part of a word nor of a longer or a decimal number.
-fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
-    let of_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
-    let at = |index: Option<usize>| index.and_then(|index| text.get(index)).copied();
-    let before = at(start.checked_sub(1));
-    let decimal = before == Some(b'.') && at(start.checked_sub(2)).is_some_and(|byte| byte.is_ascii_digit());
-    !decimal && !before.is_some_and(of_word) && !at(Some(end)).is_some_and(of_word)
+/// Part neither of a decimal number nor of one in hex: of letters around it, one at least is none of `a` to `f`.
+fn stands_alone(text: &[u8], start: usize, end: usize, word_from: usize) -> bool {
+    let before = text.get(word_from..start).unwrap_or_default();
+    let after = text.get(end..).unwrap_or_default();
+    if let [.., digit, b'.'] = before
+        && digit.is_ascii_digit()
+    {
+        return false;
+    }
+    if after.first().is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
+    let of_word = |byte: &&u8| byte.is_ascii_alphanumeric();
+    let left: Vec<u8> = before.iter().rev().take(WORD_BYTES_MAX).take_while(of_word).copied().collect();
+    let right = after.iter().take(WORD_BYTES_MAX).take_while(of_word);
+    if left.ends_with(b"x0") || left.ends_with(b"X0") {
+        return false;
+    }
+    // Track 1 of a magnetic stripe: `B4111111111111111^NAME^…`.
+    let stripe = after.first() == Some(&b'^');
+    let mut letters = left.iter().chain(right).filter(|byte| byte.is_ascii_alphabetic()).peekable();
+    stripe || letters.peek().is_none() || letters.any(|letter| !letter.is_ascii_hexdigit())
+}
+
+/// Where the escape `%XX` or `\uXXXX` ends that a digit is part of.
+fn escape_end(text: &[u8], digit: usize, from: usize) -> Option<usize> {
+    let escaped = |mark: &[u8], back: usize, length: usize| {
+        let begin = digit.checked_sub(back + mark.len() - 1).filter(|begin| *begin >= from)?;
+        let hex = text.get(begin..)?.strip_prefix(mark)?.get(..length)?;
+        hex.iter().all(u8::is_ascii_hexdigit).then_some(begin + mark.len() + length)
+    };
+    let percent = (1..=2).find_map(|back| escaped(b"%", back, 2));
+    percent.or_else(|| (1..=4).find_map(|back| escaped(b"\\u", back, 4)))
 }
 
 fn is_card(digits: &[u8]) -> bool {
@@ -109,6 +182,51 @@ mod tests {
     }
 
     #[test]
+    fn finds_cards_glued_to_what_is_no_number() {
+        for text in [
+            "PAN{}",
+            "{}PAN",
+            "id_{}_x",
+            "card_no:{}EUR",
+            "Karte №{}",
+            "カード{}",
+            "%B{}^DOE/JOHN^25121010000",
+            ";{}=25121010000",
+            "card%3D{}%26",
+            "pan%20{}",
+            "note%C2%A0{}",
+            r"a\u0026{}",
+            r"\uff1a{}",
+            r"line\n{}\n",
+            "4111{}",
+        ] {
+            let (card, text) = match text {
+                "4111{}" => ("4111-1111-1111-1111", "4111 {}"),
+                text => ("4111111111111111", text),
+            };
+            let text = text.replace("{}", card);
+            let found = find_at(text.as_bytes(), 0).map(|range| text[range].to_owned());
+            assert_eq!(found.as_deref(), Some(card), "{text}");
+        }
+    }
+
+    #[test]
+    fn finds_cards_with_any_usual_separator() {
+        for separator in [
+            " ", "-", ".", "+", "%20", "\u{a0}", "\u{2007}", "\u{2009}", "\u{2010}", "\u{2011}", "\u{2013}",
+            "\u{202f}",
+        ] {
+            for card in ["4111 1111 1111 1111", "3782 822463 10005"] {
+                let card = card.replace(' ', separator);
+                let text = format!("paid with {card}. Thanks");
+                let found = find_at(text.as_bytes(), 0).map(|range| text[range].to_owned());
+                assert_eq!(found.as_deref(), Some(card.as_str()), "{text}");
+                assert!(card.bytes().all(super::is_of_row), "{card}");
+            }
+        }
+    }
+
+    #[test]
     fn finds_cards_and_nothing_else() {
         // Numbers that the networks publish for tests.
         for card in [
@@ -141,6 +259,9 @@ mod tests {
             "0.4111111111111111",
             "4111 1111-1111 1111",
             "4111  1111 1111 1111",
+            "b7c14111111111111111f2a9",
+            "0x4111111111111111",
+            "2021.4111.1111.1111.1111",
             "1760000000000",
             "1760000000000000000",
             "2021-07-28 16:35:00",

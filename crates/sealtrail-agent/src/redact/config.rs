@@ -76,9 +76,12 @@ pub enum Detector {
     Jwt,
     /// Bearer tokens (RFC 6750), the word `Bearer` included.
     BearerToken,
+    /// Names and passwords of HTTP's basic authentication (RFC 7617).
+    BasicCredentials,
     /// AWS access key ids, long-lived and temporary.
     AwsAccessKey,
-    /// AWS secret access keys: behind a name that says so, or a text that looks like one from end to end.
+    /// AWS secret access keys: behind a name that says so or behind their key id, or a text that looks like one from end
+    /// to end.
     AwsSecretKey,
     /// Private keys in PEM.
     PrivateKey,
@@ -88,11 +91,12 @@ pub enum Detector {
 
 impl Detector {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Card,
         Self::Email,
         Self::Jwt,
         Self::BearerToken,
+        Self::BasicCredentials,
         Self::AwsAccessKey,
         Self::AwsSecretKey,
         Self::PrivateKey,

@@ -30,6 +30,7 @@
 mod card;
 mod config;
 mod detect;
+mod forms;
 mod path;
 mod prefilter;
 mod redactor;

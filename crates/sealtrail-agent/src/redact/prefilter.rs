@@ -6,8 +6,9 @@
 use memchr::memchr;
 use regex::bytes::Regex;
 
-use super::detect::{AWS_SECRET_BYTES, literals};
-use super::{Detector, detect};
+use super::detect::AWS_SECRET_BYTES;
+use super::forms::literals;
+use super::{Detector, card, detect};
 
 /// Fewest digits of a card number.
 const CARD_DIGITS_MIN: usize = 13;
@@ -30,7 +31,7 @@ impl Hints {
     pub(super) fn ask(self, detector: Detector) -> bool {
         match detector {
             Detector::Card => self.digits,
-            Detector::Email => self.at_sign,
+            Detector::Email => self.at_sign || self.literal,
             Detector::AwsSecretKey => self.aws_secret || self.literal,
             _ => self.literal,
         }
@@ -48,11 +49,13 @@ pub(super) struct Prefilter {
 
 impl Prefilter {
     pub(super) fn new(detectors: &[Detector]) -> Self {
-        let parts: Vec<String> = detectors
+        let mut parts: Vec<String> = detectors
             .iter()
             .flat_map(|detector| literals(*detector))
             .map(|part| regex::escape(part))
             .collect();
+        parts.sort_unstable();
+        parts.dedup();
         let aws_secret = detectors.contains(&Detector::AwsSecretKey);
         // Only escaped words: compiles always, into a search for many words at once.
         let literals = if parts.is_empty() { None } else { detect::pattern(&parts.join("|")).ok() };
@@ -75,10 +78,10 @@ impl Prefilter {
     }
 }
 
-/// Whether there are enough digits for a card in a row, with spaces and hyphens among them. Such a row covers at least
-/// one of every thirteen bytes, so only those are looked at.
+/// Whether there are enough digits for a card in a row, with separators among them. Such a row covers at least one of every
+/// thirteen bytes, so only those are looked at.
 fn has_digits(bytes: &[u8]) -> bool {
-    let of_row = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
+    let of_row = |byte: &u8| card::is_of_row(*byte);
     let mut at = CARD_DIGITS_MIN - 1;
     while let Some(byte) = bytes.get(at) {
         if of_row(byte) {
@@ -98,7 +101,7 @@ fn has_digits(bytes: &[u8]) -> bool {
 
 /// Whether there are enough characters in a row for an AWS secret access key. Such a row covers at least one of every
 /// forty bytes, so only those are looked at; nothing of the encoding around a text is assumed.
-fn has_secret_row(bytes: &[u8]) -> bool {
+pub(super) fn has_secret_row(bytes: &[u8]) -> bool {
     let of_row = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+');
     let mut at = AWS_SECRET_BYTES - 1;
     while let Some(byte) = bytes.get(at) {
@@ -137,6 +140,7 @@ mod tests {
                 let text = |row: &str| format!("{}{row}{}", "x".repeat(before), "y".repeat(after));
                 assert!(has_digits(text("1234567890123").as_bytes()));
                 assert!(has_digits(text("1234 5678-9012 3").as_bytes()));
+                assert!(has_digits(text("1234\u{a0}5678\u{202f}9012.345").as_bytes()));
                 assert!(!has_digits(text("123456789012").as_bytes()));
                 assert!(!has_digits(text("2021-07-28 1x").as_bytes()));
             }

@@ -138,7 +138,7 @@ impl RedactionRules {
             (Some(_), Some(_)) => return Err(RedactionError::TwoPatterns(number)),
             (None, None) if rule.select.is_empty() => return Err(RedactionError::NothingToFind(number)),
             (None, None) => None,
-            (Some(pattern), None) => Some(Finder::Regex(regex(pattern, number)?)),
+            (Some(pattern), None) => Some(Finder::Pattern(regex(pattern, number)?)),
             (None, Some(detector)) => Some(finder(detector, number)?),
         };
         if rule.select.len() > PATHS_MAX {

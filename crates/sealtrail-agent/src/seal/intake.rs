@@ -56,19 +56,34 @@ pub(crate) enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Deferred {
     /// No epoch: the ledger has not taken this agent's open, or the agent ends.
-    #[error("agent has no open epoch with the ledger")]
+    #[error(
+        "agent has no open epoch with the ledger: nothing was taken, send it again; if that goes on, the agent's standard \
+         error says why"
+    )]
     NotReady,
     /// The outbox is full of batches that the ledger has not taken.
-    #[error("outbox is full")]
+    #[error(
+        "the agent's outbox is full of batches that the ledger has not taken: nothing was taken, send it again; if that \
+         goes on, look after the ledger or raise `outbox.bytes_max`"
+    )]
     OutboxFull,
     /// More requests than can be held.
-    #[error("too many requests at once")]
+    #[error(
+        "the agent cannot take more at this moment: nothing was taken, send it again, fewer at once if that goes on"
+    )]
     Busy,
+    /// It did not come to its end in time.
+    #[error(
+        "the request did not come to its end in time: nothing was taken, send it again, in smaller requests on a slow line"
+    )]
+    Slow,
     /// Not sealed in time; it still may be.
-    #[error("not sealed in time")]
+    #[error("not sealed in time: send it again, what is sealed meanwhile is not sealed twice")]
     Late,
     /// Not as safe as asked for, and it will not be.
-    #[error("batch was refused or the outbox failed")]
+    #[error(
+        "the batch was refused by the ledger or could not be written: send it again; the agent's standard error says why"
+    )]
     Lost,
 }
 

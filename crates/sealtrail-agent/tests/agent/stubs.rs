@@ -24,7 +24,7 @@ async fn a_bad_record_is_a_stub_and_a_warning() {
     assert_eq!(answer.status, StatusCode::OK);
     let partial = ExportLogsServiceResponse::decode(answer.body.as_slice()).unwrap().partial_success.unwrap();
     assert_eq!(partial.rejected_log_records, 0);
-    assert!(partial.error_message.starts_with("1 records could not be mapped"), "{}", partial.error_message);
+    assert!(partial.error_message.starts_with("1 record could not be mapped"), "{}", partial.error_message);
     let again = post(agent.http_address(), body).await;
     assert_eq!(again.body, answer.body, "a resend gets the first outcome");
     agent.shutdown();

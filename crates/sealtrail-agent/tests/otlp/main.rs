@@ -9,6 +9,7 @@
 
 mod batches;
 mod damage;
+mod detectors;
 mod json;
 mod json_text;
 mod model;
@@ -16,6 +17,7 @@ mod oracle;
 mod protobuf;
 mod real;
 mod redaction;
+mod redaction_speed;
 mod speed;
 
 use std::sync::Arc;

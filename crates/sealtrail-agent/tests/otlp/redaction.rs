@@ -21,11 +21,11 @@ use crate::{lines, lines_with, model};
 const KEY: [u8; 32] = [9; 32];
 
 /// Rules as an operator writes them.
-fn rules(toml: &str) -> Arc<RedactionRules> {
+pub(crate) fn rules(toml: &str) -> Arc<RedactionRules> {
     Arc::new(RedactionRules::compile(&toml::from_str(toml).unwrap(), &KEY).unwrap())
 }
 
-fn text(text: &str) -> AnyValue {
+pub(crate) fn text(text: &str) -> AnyValue {
     AnyValue { value: Some(Any::StringValue(text.into())) }
 }
 
@@ -60,7 +60,7 @@ fn line(rules: &Arc<RedactionRules>, record: LogRecord) -> String {
     protobuf.records[0].clone()
 }
 
-fn body(rules: &Arc<RedactionRules>, body: AnyValue) -> String {
+pub(crate) fn body(rules: &Arc<RedactionRules>, body: AnyValue) -> String {
     let line = line(rules, LogRecord { body: Some(body), ..LogRecord::default() });
     line.trim_start_matches("{\"body\":").replace("\"resource\":1,\"scope\":2}", "")
 }
@@ -286,7 +286,7 @@ fn digests() {
     assert_eq!(
         digest(""),
         digest(
-            "detectors = [\"api-key\", \"private-key\", \"aws-secret-key\", \"aws-access-key\", \"bearer-token\", \"jwt\", \"email\", \"card\", \"card\"]"
+            "detectors = [\"api-key\", \"private-key\", \"aws-secret-key\", \"aws-access-key\", \"bearer-token\", \"basic-credentials\", \"jwt\", \"email\", \"card\", \"card\"]"
         )
     );
     assert_ne!(digest(""), digest("detectors = []"));

@@ -157,7 +157,7 @@ fn start(data: &Path, acknowledge: Acknowledge) -> Result<Stack, Failure> {
     Stack::start(&StackConfig {
         data: data.to_owned(),
         listen: free,
-        otlp: OtlpConfig { grpc: free, http: free },
+        otlp: OtlpConfig { grpc: free, http: free, allow_remote: false },
         attester: agent::Kind::Software,
         acknowledge,
         stream: "bench".to_owned(),

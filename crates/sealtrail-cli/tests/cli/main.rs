@@ -7,6 +7,8 @@
     clippy::print_stdout
 )]
 
+mod dev;
+mod export;
 mod process;
 mod road;
 mod transcripts;

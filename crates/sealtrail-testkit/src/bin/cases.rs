@@ -1,6 +1,6 @@
 //! Writes all cases into a directory with a list of them and the verdicts of `sealtrail-verify`, for another verifier to
 //! agree or disagree with: `cases DIR`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -16,7 +16,14 @@ use serde_json::json;
 const DAMAGED: u64 = 400;
 
 fn main() {
-    let root = PathBuf::from(std::env::args().nth(1).expect("usage: cases DIR"));
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [root] = args.as_slice() else {
+        eprintln!(
+            "usage: cases DIR\n\nWrites ledgers into a new DIR, which is emptied first, and their verdicts."
+        );
+        std::process::exit(64);
+    };
+    let root = PathBuf::from(root);
     let _ = fs::remove_dir_all(&root);
     fs::create_dir_all(&root).unwrap();
     let nitro: Rc<dyn Attester> =

@@ -7,10 +7,12 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::indexing_slicing
 )]
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::rc::Rc;
 
 use sealtrail_core::body::{Compressor, Decompressor};
@@ -21,9 +23,51 @@ use sealtrail_keys::load_key_file;
 use sealtrail_testkit::build::Builder;
 use sealtrail_testkit::image::{Image, Logged};
 
-fn main() {
+const USAGE: &str = "\
+usage: tamper KIND LEDGER-DIR OUT-DIR
+
+Reads a stopped ledger's directory, its checkpoint key included, does harm to it and writes the result, well signed, to
+OUT-DIR. The ledger itself stays as it is.
+
+kinds of harm:
+  alter-record      one letter of one record, its body compressed again
+  remove-batch      a batch from the middle of the largest trail
+  swap-batches      two batches in each other's place
+  truncate-tail     the newest batch, and every trace of it in the control trail
+  re-sign           a batch signed again with a key that was never attested
+  replay-elsewhere  the trail's entries copied into a trail `billing`
+";
+
+/// Wrong usage, as `sealtrail` ends on it.
+const WRONG_USAGE: u8 = 64;
+
+const KINDS: [&str; 6] =
+    ["alter-record", "remove-batch", "swap-batches", "truncate-tail", "re-sign", "replay-elsewhere"];
+
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [kind, from, to] = args.as_slice() else { panic!("usage: tamper KIND LEDGER-DIR OUT-DIR") };
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let wrong = |what: String| {
+        eprint!("error: {what}\n\n{USAGE}");
+        ExitCode::from(WRONG_USAGE)
+    };
+    let [kind, from, to] = args.as_slice() else {
+        return wrong(format!("`{}` arguments were given, expected 3", args.len()));
+    };
+    if !KINDS.contains(&kind.as_str()) {
+        return wrong(format!("there is no kind `{kind}`"));
+    }
+    if !Path::new(from).join("private/checkpoint.key").is_file() {
+        return wrong(format!("`{from}` is not a ledger's directory with its key"));
+    }
+    harm(kind, from, to);
+    ExitCode::SUCCESS
+}
+
+fn harm(kind: &str, from: &str, to: &str) {
     let key = Rc::new(load_key_file(&Path::new(from).join("private/checkpoint.key")).unwrap());
     let mut image = Image::read(Path::new(from));
     let trail = *image
@@ -34,7 +78,7 @@ fn main() {
         .expect("a data trail")
         .0;
     let entries = image.trails.get_mut(&trail).unwrap();
-    match kind.as_str() {
+    match kind {
         "alter-record" => alter_record(entries),
         "remove-batch" => drop(entries.remove(middle_batch(entries))),
         "swap-batches" => {
@@ -50,7 +94,7 @@ fn main() {
         }
         "re-sign" => re_sign(entries),
         "replay-elsewhere" => image = replay_elsewhere(image, trail, &key),
-        other => panic!("unknown kind `{other}`"),
+        other => unreachable!("`{other}` is none of `KINDS`"),
     }
     image.write(Path::new(to), &*key);
 }

@@ -60,6 +60,15 @@ const SPOILT: &[(&str, &str, Spoil)] = &[
         let note = l.builder.image.checkpoint(l.trail, &stranger());
         c.changes.push(FileChange::Replace(trail_file(l.trail, "checkpoint"), note));
     }),
+    // Verifies, as a copy of a running ledger would; that something is not covered is a warning.
+    ("checkpoints-rolled-back", "verified", |l, c| {
+        for trail in [l.builder.image.control, l.trail] {
+            let note = l.builder.image.checkpoint(trail, &*l.builder.key);
+            c.changes.push(FileChange::Replace(trail_file(trail, "checkpoint"), note));
+        }
+        heartbeat(l);
+        l.builder.publish();
+    }),
     ("segment-missing", "trail-truncated", |l, c| {
         c.changes.push(FileChange::Remove(trail_file(l.trail, "segments/0000000000.seg")));
     }),

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use sealtrail_attest::nitro::Document;
-use sealtrail_attest::{Evidence, ReferenceValue};
+use sealtrail_attest::{Evidence, ReferenceValue, ledger as ledger_evidence};
 use sealtrail_core::cbor::{Decoder, Encoder};
 use sealtrail_core::hash::{Hash, sha256};
 use sealtrail_core::key::Signer as _;
 use serde_json::{Value, json};
 
 use super::json::{hex, hex_or_null};
-use super::world::{DATA_OPENED_NS, control_id, data_binding, data_signer, ledger_signer};
+use super::world::{DATA_OPENED_NS, LEDGER_SEED, control_id, data_binding, data_signer, ledger_signer};
 use super::{Kept, Set, World};
+use crate::small_order;
 
 const MALFORMED: &str = "evidence-malformed";
 const REFUSED: &str = "evidence-refused";
@@ -332,6 +333,10 @@ fn ledger(set: &mut Set, world: &World) {
     let mut flipped = signature.clone();
     flipped[0] ^= 1;
     set.reject("ledger-signature", REFUSED, "a bit of the signature", of(&flipped));
+    let key = ledger_signer();
+    let message = ledger_evidence::to_be_signed(&given.binding);
+    let small = small_order::signature(&LEDGER_SEED, key.public_key().raw(), &message);
+    set.reject("ledger-small-order", REFUSED, "R is the neutral point: it fulfils the equation", of(&small));
     set.reject(
         "ledger-binding",
         REFUSED,

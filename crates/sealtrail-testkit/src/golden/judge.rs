@@ -352,10 +352,10 @@ fn consistency(input: &Value) -> Option<Value> {
 
 fn receipt(input: &Value) -> Result<Value, &'static str> {
     let file = ReceiptFile::decode(&input.bytes("file")).map_err(|_| "receipt-malformed")?;
+    let control = trail(input, "control");
+    let trail_id = file.place(control).map_err(|_| "receipt-malformed")?.trail;
     let statement = UnverifiedStatement::decode(&file.statement).map_err(|_| "receipt-malformed")?;
-    let trail_id = statement.claims().place().trail;
-    let verified =
-        file.receipt.verify(&file.statement, trail_id, &ledger_key(input), trail(input, "control"));
+    let verified = file.verify(&ledger_key(input), control);
     let included = verified.map_err(|error| match error {
         ReceiptError::Malformed(_) => panic!("a decoded receipt is malformed"),
         _ => "receipt-invalid",

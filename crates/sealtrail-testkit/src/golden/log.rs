@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use sealtrail_core::cbor::Encoder;
 use sealtrail_core::checkpoint::CheckpointBody;
 use sealtrail_core::entry::{Entry, LedgerPart};
+use sealtrail_core::hash::sha256;
 use sealtrail_core::key::Signer as _;
 use sealtrail_core::name::TreeSize;
 use sealtrail_core::note::VerifierKey;
@@ -13,8 +14,9 @@ use serde_json::{Value, json};
 
 use super::json::hex;
 use super::judge::MALFORMED;
-use super::world::{control_id, control_signer, data_id, ledger_name, ledger_signer};
+use super::world::{LEDGER_SEED, control_id, control_signer, data_id, ledger_name, ledger_signer};
 use super::{Set, World};
+use crate::small_order;
 
 /// An entry of these items, raw.
 fn raw_entry(count: usize, version: u64, statement: &[u8], ledger_part: &[u8]) -> Vec<u8> {
@@ -118,6 +120,12 @@ pub(super) fn entries(world: &World) -> Set {
     set
 }
 
+/// A verifier key whatever the key is, its key id right.
+pub(super) fn raw_vkey(name: &str, key: &[u8]) -> String {
+    let id = sha256(&[name.as_bytes(), b"\n\x01", key]);
+    format!("{name}+{}+{}", hex::encode(&id[..4]), STANDARD.encode([&[1], key].concat()))
+}
+
 pub(super) fn verifier_keys(world: &World) -> Set {
     let mut set = Set::new("verifier-key", "04-log.md 4.3");
     let input = |vkey: &str| json!({ "vkey": vkey });
@@ -153,6 +161,11 @@ pub(super) fn verifier_keys(world: &World) -> Set {
         if vkey != good {
             set.reject(case, MALFORMED, about, input(&vkey));
         }
+    }
+    assert_eq!(raw_vkey(name, &raw[1..]), good);
+    for (case, key) in small_order::refused_keys() {
+        let about = "a key of small order, or not below 2^255 - 19";
+        set.reject(&format!("key-y-{case}"), MALFORMED, about, input(&raw_vkey(name, &key)));
     }
     set
 }
@@ -210,6 +223,18 @@ pub(super) fn checkpoints(world: &World) -> Set {
     );
     set.accept("most-lines", "100 lines", checkpoint(format!("{good}{}", alien.repeat(99)).as_bytes()));
 
+    // The same signature under another key id: the line of a key that nobody asked for.
+    let elsewhere = {
+        let encoded = line.trim_end().rsplit_once(' ').unwrap().1;
+        let mut bytes = STANDARD.decode(encoded).unwrap();
+        bytes[0] ^= 1;
+        line.replace(encoded, &STANDARD.encode(bytes))
+    };
+    set.accept(
+        "other-key-id-first",
+        "a line of this name with another key id before it",
+        checkpoint(format!("{before}\n\n{elsewhere}{line}").as_bytes()),
+    );
     malformed_checkpoints(&mut set, &good, &text, &origin);
     let other_origin = ledger_name().origin(control_id());
     let other = text.replace(&origin, &other_origin);
@@ -229,6 +254,11 @@ pub(super) fn checkpoints(world: &World) -> Set {
     );
 
     let unsigned = "checkpoint-unsigned";
+    let small_line = {
+        let key = world.ledger.verifier_key(data_id());
+        let public = ledger_signer().public_key().raw().to_vec();
+        key.signature_line(&small_order::signature(&LEDGER_SEED, &public, text.as_bytes()))
+    };
     let stranger = {
         let raw = control_signer().public_key().raw().try_into().unwrap();
         let key = VerifierKey::new(&origin, raw).unwrap();
@@ -240,6 +270,16 @@ pub(super) fn checkpoints(world: &World) -> Set {
             "signature-first-wrong",
             "of two lines of this key the first is wrong",
             format!("{text}\n{bad_line}{line}"),
+        ),
+        (
+            "signature-small-order",
+            "R is the neutral point: it fulfils the equation",
+            format!("{text}\n{small_line}"),
+        ),
+        (
+            "signature-only-elsewhere",
+            "a right signature under this name and another key id",
+            good.replace(line, &elsewhere),
         ),
         ("signature-other-key", "a line of another key under this name", stranger),
         ("signature-other-name", "this key under another name", note(&text, &other_origin)),

@@ -2,13 +2,13 @@
 
 use sealtrail_core::cbor::Encoder;
 use sealtrail_core::key::Signer as _;
-use sealtrail_core::name::{LeafIndex, LedgerName, TrailId};
+use sealtrail_core::name::{LeafIndex, LedgerName, TrailId, TreeSize};
 use sealtrail_core::receipt::{Inclusion, ReceiptFile};
-use sealtrail_core::statement::{Claims, UnverifiedStatement, seal};
+use sealtrail_core::statement::{BatchClaims, Claims, Published, UnverifiedStatement, seal};
 use serde_json::{Value, json};
 
 use super::json::hex;
-use super::world::{control_id, control_signer, data_id, ledger_name, ledger_signer};
+use super::world::{control_id, control_signer, data_id, data_signer, ledger_name, ledger_signer};
 use super::{Set, World};
 
 fn input(file: &[u8]) -> Value {
@@ -41,6 +41,21 @@ pub(super) fn receipts(world: &World) -> Set {
     set.accept("open", "an open's receipt", input(&of(data_id(), 0)));
     set.accept("control", "a control batch's receipt", input(&of(control_id(), 1)));
     malformed(&mut set, &single);
+    let published = Published { trail: data_id(), size: TreeSize(1), root: [1; 32] };
+    set.reject(
+        "statement-publishes",
+        "receipt-malformed",
+        "a statement outside the control trail with claim 22",
+        input(&receipt_with(world, |claims| claims.published = vec![published])),
+    );
+    set.reject(
+        "statement-other-ledger",
+        "receipt-invalid",
+        "a statement that says it is of another ledger, included all the same",
+        input(&receipt_with(world, |claims| {
+            claims.place.ledger = LedgerName::new("ledger.example/other").unwrap();
+        })),
+    );
 
     let class = "receipt-invalid";
     let mut change = |name: &str, about: &str, change: &dyn Fn(&mut ReceiptFile)| {
@@ -108,6 +123,19 @@ pub(super) fn receipts(world: &World) -> Set {
         inclusion.checkpoint = data;
     });
     set
+}
+
+/// A receipt for a data batch whose claims were changed, as the ledger would give it.
+fn receipt_with(world: &World, change: impl FnOnce(&mut BatchClaims)) -> Vec<u8> {
+    let mut image = world.image.clone();
+    let data = image.trails.get_mut(&data_id()).unwrap();
+    let statement = UnverifiedStatement::decode(&data[1].parts().0).unwrap();
+    let Claims::Batch(claims) = statement.claims() else { panic!("the second data entry is a batch") };
+    let mut claims = (**claims).clone();
+    change(&mut claims);
+    let statement = seal(&Claims::Batch(Box::new(claims)), &data_signer()).unwrap().bytes;
+    data[1] = data[1].with_statement(&statement);
+    image.receipt(data_id(), 1, &ledger_signer())
 }
 
 /// The control batch that publishes, signed anew with another origin in its claims and logged after the others.

@@ -176,6 +176,11 @@ pub(super) fn segments(world: &World) -> Set {
             "two bodies before an entry",
             file(&header(0, 0), &[(ItemKind::Body, body), (ItemKind::Body, body), (ItemKind::Entry, batch)]),
         ),
+        ("index-before-an-entry", "an index where no entry stands before it", {
+            let bytes = file(&header(0, 0), &[]);
+            let end = file_end(&pairs[..1], bytes.len() as u64);
+            [bytes, end].concat()
+        }),
         ("body-before-index", "a body before the index", {
             let bytes = file(&header(0, 0), &[(ItemKind::Body, body)]);
             let end = file_end(&pairs[..1], bytes.len() as u64);

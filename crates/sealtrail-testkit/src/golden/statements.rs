@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::json::hex;
 use super::world::{self, control_id, control_signer, data_id, data_signer};
 use super::{Kept, Set, World};
+use crate::small_order;
 
 const MALFORMED: &str = "statement-malformed";
 
@@ -468,6 +469,7 @@ fn bounds(set: &mut Set, open: &Envelope, batch: &Envelope, signer: &dyn Signer)
         ("predecessor-sequence", 41, predecessor(uint(INTEGER_MAX + 1), 1)),
         ("opened-2-63", 42, uint(1 << 63)),
     ];
+    small_order_keys(set, open, signer);
     for (kind, envelope, cases) in [("batch", batch, of_batch), ("open", open, of_open)] {
         for (name, key, value) in cases {
             let mut claims = pairs(&envelope.payload);
@@ -479,6 +481,22 @@ fn bounds(set: &mut Set, open: &Envelope, batch: &Envelope, signer: &dyn Signer)
             let about = format!("claim {key} is not within its bounds");
             set.reject(&format!("{kind}-{name}"), MALFORMED, &about, input(&statement, signer.public_key()));
         }
+    }
+}
+
+/// Opens whose key is one under which anybody can sign, or is no number that a point is encoded by.
+fn small_order_keys(set: &mut Set, open: &Envelope, signer: &dyn Signer) {
+    for (name, key) in small_order::refused_keys() {
+        let mut claims = pairs(&open.payload);
+        let spki = [Algorithm::Ed25519.spki_prefix(), &key].concat();
+        claims.iter_mut().find(|(key, _)| *key == 32).unwrap().1 = bytes(&spki);
+        let statement = Envelope { payload: map(&claims), ..open.clone() }.signed(signer);
+        set.reject(
+            &format!("open-key-y-{name}"),
+            MALFORMED,
+            "an Ed25519 key of small order, or not below 2^255 - 19",
+            input(&statement, signer.public_key()),
+        );
     }
 }
 
@@ -552,6 +570,14 @@ fn signatures(set: &mut Set, batch: &Envelope, signer: &dyn Signer, kept: &Kept)
         class,
         "S + L in place of S",
         input(&with(plus_order(&batch.signature)), key),
+    );
+    let message = batch.to_be_signed(b"sealtrail/statement/v1");
+    let small = small_order::signature(&world::DATA_SEED, key.raw(), &message);
+    set.reject(
+        "signature-ed25519-small-order",
+        class,
+        "R is the neutral point: it fulfils the equation",
+        input(&with(small), key),
     );
     for (name, algorithm) in [("es256", Algorithm::Es256), ("es384", Algorithm::Es384)] {
         let key = key_of(kept.get(&format!("{name}-open")));

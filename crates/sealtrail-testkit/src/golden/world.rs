@@ -51,8 +51,14 @@ const SECRET: &str = r#"{"body":"for those who have the key","resource":1,"scope
 /// The key of the encrypted body.
 pub(super) const BODY_KEY: [u8; 32] = [0x6b; 32];
 
+/// The seed of the ledger's checkpoint key.
+pub(super) const LEDGER_SEED: [u8; 32] = [0x11; 32];
+
+/// The seed of the data trail's epoch key.
+pub(super) const DATA_SEED: [u8; 32] = [0x33; 32];
+
 pub(super) fn ledger_signer() -> Ed25519Key {
-    Ed25519Key::from_seed(&[0x11; 32]).unwrap()
+    Ed25519Key::from_seed(&LEDGER_SEED).unwrap()
 }
 
 pub(super) fn control_signer() -> Ed25519Key {
@@ -60,7 +66,7 @@ pub(super) fn control_signer() -> Ed25519Key {
 }
 
 pub(super) fn data_signer() -> Ed25519Key {
-    Ed25519Key::from_seed(&[0x33; 32]).unwrap()
+    Ed25519Key::from_seed(&DATA_SEED).unwrap()
 }
 
 pub(super) fn ledger_name() -> LedgerName {

@@ -54,6 +54,20 @@ fn each_bad_ledger_is_rejected_for_its_reason() {
 }
 
 #[test]
+fn checkpoints_put_back_are_a_warning_that_a_trust_policy_can_refuse() {
+    let scratch = Scratch::new("put-back");
+    let put_back = || bad(1).into_iter().find(|case| case.name == "checkpoints-rolled-back").unwrap();
+    let verdict = judge(&put_back(), &scratch);
+    assert_eq!(verdict.outcome, Outcome::Verified);
+    assert_eq!(verdict.finding_counts.get("entries-after-checkpoint"), Some(&2));
+    assert!(verdict.to_string().contains("warning  entries-after-checkpoint trail"), "{verdict}");
+    let mut refused = put_back();
+    let refuse = "\n[refuse]\nclasses = [\"entries-after-checkpoint\"]\n\n[[accept]]";
+    refused.policy = refused.policy.replacen("\n[[accept]]", refuse, 1);
+    assert_eq!(judge(&refused, &scratch).reason.as_deref(), Some("entries-after-checkpoint"));
+}
+
+#[test]
 fn good_ledgers_verify() {
     let scratch = Scratch::new("good");
     let nitro: Rc<dyn Attester> = Rc::new(nitro(&scratch));

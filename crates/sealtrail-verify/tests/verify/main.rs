@@ -9,4 +9,6 @@
 
 mod cases;
 mod gaps;
+mod live;
 mod scratch;
+mod unreadable;

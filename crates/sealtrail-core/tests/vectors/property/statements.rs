@@ -3,10 +3,13 @@
 use std::rc::Rc;
 use std::slice::from_ref;
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use sealtrail_core::cbor::{Decoder, Encoder};
 use sealtrail_core::key::{Algorithm, KeyError, PublicKey, Signer, Verifier};
 use sealtrail_core::name::Identity;
+use sealtrail_core::note::VerifierKey;
 use sealtrail_core::statement::{Claims, SignedStatement, StatementError, UnverifiedStatement, seal};
+use sealtrail_testkit::small_order;
 
 use crate::make;
 use crate::suites::twin;
@@ -293,20 +296,28 @@ fn degenerate_signatures_are_refused() {
     }
 }
 
-/// Ed25519 keys of small order: under some of them anybody can sign. The text takes any 32 bytes as a key (3.2), and
-/// verification is that of RFC 8032, so such a key is a key. Its epoch is worth nothing, and its owner had to choose it:
-/// evidence binds the key that measured code made.
+/// Ed25519 keys of small order: under some of them anybody can sign. None is read (3.2), whatever its sign bit and however
+/// its number is written; nor does a signature verify whose R is such a point (3.1), though it fulfils the equation.
 #[test]
-fn a_key_of_small_order_is_judged_as_the_text_says() {
-    let neutral = [&[1][..], &[0; 31]].concat();
-    let key = PublicKey::from_raw(Algorithm::Ed25519, &neutral).unwrap();
-    assert_eq!(key.verify(b"anything", &[&neutral[..], &[0; 32]].concat()), Ok(()));
-    // No point of the curve has y = 2: such a key verifies nothing.
-    let nowhere = [&[2][..], &[0; 31]].concat();
-    let key = PublicKey::from_raw(Algorithm::Ed25519, &nowhere).unwrap();
-    for signature in
-        [[&neutral[..], &[0; 32]].concat(), vec![0; 64], make::ed25519(1).sign(b"anything").unwrap()]
-    {
+fn nothing_of_small_order_is_taken() {
+    for (name, key) in small_order::refused_keys() {
+        assert!(PublicKey::from_raw(Algorithm::Ed25519, &key).is_err(), "{name}");
+        let spki = [Algorithm::Ed25519.spki_prefix(), &key].concat();
+        assert_eq!(PublicKey::from_spki(&spki).err(), Some(KeyError::Malformed), "{name}");
+        assert!(VerifierKey::new("log.test", key).is_err(), "{name}");
+    }
+    let key = make::ed25519(1);
+    let public = key.public_key();
+    let signature = small_order::signature(&[1; 32], public.raw(), b"anything");
+    let backend = UnparsedPublicKey::new(&ED25519, public.raw());
+    assert!(backend.verify(b"anything", &signature).is_ok(), "the equation holds");
+    assert_eq!(public.verify(b"anything", &signature), Err(KeyError::BadSignature));
+    // The numbers next to the refused ones are keys; one that is no point verifies nothing.
+    for near in [2, 3, 0xea, 0xeb] {
+        let mut raw = [if near < 4 { 0 } else { 0xff }; 32];
+        raw[0] = near;
+        raw[31] &= 0x7f;
+        let key = PublicKey::from_raw(Algorithm::Ed25519, &raw).unwrap();
         assert_eq!(key.verify(b"anything", &signature), Err(KeyError::BadSignature));
     }
 }

@@ -1,16 +1,17 @@
 //! One round: sealed, committed, at half load, verified.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use sealtrail_agent::{Acknowledge, OtlpConfig};
 use sealtrail_verify::{BatchView, Directory, Options, Outcome, Verdict, Visitor, verify};
 
 use super::load::{Load, Run, Template, send};
-use super::templates::REQUEST_RECORDS;
-use super::{machine, path};
+use super::templates::{self, REQUEST_RECORDS};
+use super::{Figures, machine, path};
 use crate::agent;
 use crate::failure::Failure;
 use crate::stack::{Stack, StackConfig};
@@ -135,6 +136,33 @@ impl Round<'_> {
         stack.shutdown()?;
         Ok(ingested)
     }
+}
+
+/// Sends synthetic records to an agent that runs already.
+pub(super) fn sent(
+    address: SocketAddr,
+    records: u64,
+    records_per_s: Option<u32>,
+) -> Result<Figures, Failure> {
+    let interval = records_per_s.map_or(0.0, |rate| REQUEST_RECORDS as f64 / f64::from(rate));
+    // Numbers tell requests apart, of another run too.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let load = Load {
+        address,
+        first: now.as_micros() as usize,
+        count: (records / REQUEST_RECORDS).max(1) as usize,
+        connections: CONNECTIONS,
+        interval: Duration::from_secs_f64(interval),
+    };
+    let run = send(&load, &templates::synthetic()).map_err(stopped)?;
+    let records = load.count as u64 * REQUEST_RECORDS;
+    let figures = [
+        ("records", records as f64),
+        ("records_per_s", records as f64 / run.elapsed.as_secs_f64()),
+        ("p50_s", run.quantile(0.5).as_secs_f64()),
+        ("p99_s", run.quantile(0.99).as_secs_f64()),
+    ];
+    Ok(figures.map(|(key, value)| (key.to_owned(), vec![value])).into())
 }
 
 /// Fills a ledger with so many records; how many seconds it then takes to start.

@@ -8,6 +8,7 @@ mod path;
 mod templates;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs, process};
@@ -45,6 +46,14 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N")]
     start_records: Option<u64>,
 
+    /// Only send synthetic records, to this OTLP/HTTP address of an agent that runs already
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["dir", "real", "rounds", "start_records"])]
+    endpoint: Option<SocketAddr>,
+
+    /// With --endpoint: records a second [default: as many as are taken]
+    #[arg(long, value_name = "N", requires = "endpoint", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -54,13 +63,19 @@ pub(crate) struct BenchArgs {
 type Figures = BTreeMap<String, Vec<f64>>;
 
 pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
+    if let Some(address) = args.endpoint {
+        return report(args, &measure::sent(address, args.records, args.rate)?);
+    }
     let here = env::current_dir().map_err(|error| Failure::new(format!("the current directory: {error}")))?;
     let dir = args.dir.clone().unwrap_or(here).join(format!("sealtrail-bench-{}", process::id()));
     let io = |error: std::io::Error| Failure::new(format!("`{}`: {error}", dir.display()));
     fs::create_dir_all(&dir).map_err(io)?;
     let figures = machine::require_disk(&dir).and_then(|()| figures(args, &dir));
     fs::remove_dir_all(&dir).map_err(io)?;
-    let figures = figures?;
+    report(args, &figures?)
+}
+
+fn report(args: &BenchArgs, figures: &Figures) -> Result<ExitCode, Failure> {
     if args.json {
         let object: Map<String, Value> =
             figures.iter().map(|(key, values)| (key.clone(), json!(median(values)))).collect();

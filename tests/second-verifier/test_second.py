@@ -340,8 +340,8 @@ def test_nitro_documents():
                                 "pcrs": {str(i): ev.pcrs[i].hex() for i in (0, 1, 2)}})
         debug = not any(any(ev.pcrs[i]) for i in (0, 1, 2))
         assert debug == ("debug" in f.name)
-        late = ev.ms * 10**6 + evidence.TEN_MINUTES
-        assert ev.refused(None, late, [ref], None) is None and ev.refused(None, late + 1, [ref], None) == "timestamp"
+        late = (ev.ms + evidence.TEN_MINUTES) * 10**6
+        assert ev.refused(None, late, [ref], None) is None and ev.refused(None, late + 10**6, [ref], None) == "timestamp"
         assert ev.matches(ref) and ref.applies("nitro-sim", ev.root, "x")
         ref.debug = False
         assert ev.matches(ref) != debug

@@ -118,7 +118,7 @@ fn left_out(verdict: &Verdict) -> Vec<String> {
             item.count,
             match item.what {
                 "entries-after-checkpoint" => {
-                    "entries behind the checkpoint are not covered: the ledger was writing, or an older checkpoint was put back"
+                    "entries are not covered: the ledger was writing, or an older checkpoint was put back"
                 }
                 "encrypted-batches" => "batches are encrypted and no key for them was given",
                 _ => return None,

@@ -222,28 +222,27 @@ impl<'s, 'a> TrailPass<'s, 'a> {
                 return Err(error);
             }
             tiles.findings.into_iter().for_each(|finding| self.state.findings.add(finding));
-            self.beyond(&mut walk)?;
-        }
-        Ok(())
-    }
-
-    /// Counts the entries behind the checkpoint, as far as they are well framed.
-    fn beyond(&mut self, walk: &mut SegmentWalk<'_>) -> io::Result<()> {
-        loop {
-            match walk.next() {
-                Ok(Some(_)) => self.outcome.beyond += 1,
-                Err(WalkError::Io(error)) => return Err(error),
-                Ok(None) | Err(_) => break,
-            }
+            self.count_beyond(&mut walk)?;
         }
         if self.outcome.beyond > 0 {
             let detail = format!(
-                "`{}` entries behind the checkpoint are not covered: the ledger was writing, or an older checkpoint was put back",
+                "`{}` entries are not covered: the ledger was writing, or an older checkpoint was put back",
                 self.outcome.beyond
             );
             self.find(Class::EntriesAfterCheckpoint, detail);
         }
         Ok(())
+    }
+
+    /// Counts the entries behind the checkpoint, as far as they are well framed.
+    fn count_beyond(&mut self, walk: &mut SegmentWalk<'_>) -> io::Result<()> {
+        loop {
+            match walk.next() {
+                Ok(Some(_)) => self.outcome.beyond += 1,
+                Err(WalkError::Io(error)) => return Err(error),
+                Ok(None) | Err(_) => return Ok(()),
+            }
+        }
     }
 
     fn note_root(&mut self, frontier: &Frontier) {

@@ -118,13 +118,13 @@ class Verifier:
         self.covered["trails"] += 1
         items, bad = log.read_segments(directory, trail.id, cp.size)
         beyond = max(0, len(items) - cp.size)
-        self.not_covered["entries-after-checkpoint"] += beyond
-        if beyond:
-            self.find("entries-after-checkpoint", "%d entries" % beyond, trail)
         items = items[:cp.size]
         trail.reached, trail.tree = len(items), Tree([H(b"\0" + e) for _, e in items])
         judged = min(len(items), max(trail.published, default=0)) if moving else len(items)
-        self.not_covered["entries-after-checkpoint"] += len(items) - judged
+        beyond += len(items) - judged
+        self.not_covered["entries-after-checkpoint"] += beyond
+        if beyond:
+            self.find("entries-after-checkpoint", "%d entries" % beyond, trail)
         for i, (stored, entry) in enumerate(items[:judged]):
             self.entry(trail, i, stored, entry)
         if trail.control and 0 not in (e.index for e in trail.epochs.values()):

@@ -246,7 +246,9 @@ async fn a_full_disk_is_waited_out() {
         if answer.status == 200 {
             continue;
         }
-        assert_eq!((answer.status.as_u16(), answer.class().as_str()), (503, "unavailable"));
+        // Publishing may free a little space meanwhile; then what follows a refused batch is ahead of it.
+        let ahead = refused > 0 && answer.class() == "sequence-ahead";
+        assert!(ahead || (answer.status == 503 && answer.class() == "unavailable"), "{}", answer.class());
         pending.push(batch);
         refused += 1;
         if refused == 3 {

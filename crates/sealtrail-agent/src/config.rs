@@ -166,7 +166,8 @@ impl Default for OtlpConfig {
     }
 }
 
-/// `[batch]`: whichever comes first.
+/// `[batch]`: whichever comes first. A batch with an eighth of the records or bytes is sealed earlier where nothing waits to
+/// be added and nothing before it is still being sealed.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {

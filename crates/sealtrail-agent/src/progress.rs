@@ -73,6 +73,11 @@ impl Progress {
         self.0.reached.subscribe()
     }
 
+    /// Batches with an ordinal below this are synced.
+    pub(crate) fn sealed_below(&self) -> u64 {
+        self.0.reached.borrow().sealed
+    }
+
     /// Batches below the ordinal are synced, up to this place.
     pub(crate) fn sealed(&self, below: u64, end: Position) {
         self.0.reached.send_modify(|reached| {

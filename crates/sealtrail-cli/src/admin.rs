@@ -151,7 +151,11 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
 
 /// The runtime of everything that listens.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("ledger-io")
+        .enable_all()
+        .build();
     runtime.map_err(|error| Failure::new(format!("cannot start threads: {error}")))
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sealtrail_core::body::{Compressor, FrameError, leaves, salt};
 use sealtrail_core::hash::{EMPTY, Hash, sha256};
 use sealtrail_core::key::Signer;
-use sealtrail_core::merkle::node_hash;
+use sealtrail_core::merkle::climb;
 use sealtrail_core::name::{Identity, Name};
 use sealtrail_core::statement::{
     BatchClaims, Claims, Close, Codec, Place, StatementError, TIME_MAX, Totals, seal,
@@ -242,18 +242,7 @@ fn first_leaf_proof(hashes: &mut Vec<Hash>) -> Vec<Hash> {
     let mut proof = Vec::new();
     while hashes.len() > 1 {
         proof.extend(hashes.get(1).copied());
-        let parents = hashes.len().div_ceil(2);
-        for parent in 0..parents {
-            let pair = (hashes.get(2 * parent).copied(), hashes.get(2 * parent + 1).copied());
-            let hash = match pair {
-                (Some(left), Some(right)) => node_hash(&left, &right),
-                (left, _) => left.unwrap_or(EMPTY),
-            };
-            if let Some(slot) = hashes.get_mut(parent) {
-                *slot = hash;
-            }
-        }
-        hashes.truncate(parents);
+        climb(hashes);
     }
     proof
 }

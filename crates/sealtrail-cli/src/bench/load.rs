@@ -37,6 +37,11 @@ impl Template {
         Some(Self { bytes, patch_at })
     }
 
+    /// The request as it was made.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     fn patched(&mut self, number: usize) -> &[u8] {
         let time = (1_767_000_000_000_000_000 + number as u64).to_le_bytes();
         if let Some(place) = self.bytes.get_mut(self.patch_at..self.patch_at + 8) {
@@ -46,20 +51,33 @@ impl Template {
     }
 }
 
-/// Sends `count` requests, the templates taking turns, over so many connections. Numbers go on from `first`. Pushback is retried,
-/// every other answer than 200 ends the run.
-pub(crate) fn send(
-    address: SocketAddr,
-    templates: &[Template],
-    (first, count): (usize, usize),
-    connections: usize,
-) -> io::Result<Run> {
-    let next = AtomicUsize::new(first);
+/// What to send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// Where to.
+    pub(crate) address: SocketAddr,
+    /// Number of the first request; numbers tell requests apart.
+    pub(crate) first: usize,
+    /// How many requests.
+    pub(crate) count: usize,
+    /// Over how many connections.
+    pub(crate) connections: usize,
+    /// Time from one request to the next; zero sends as fast as answers come.
+    pub(crate) interval: Duration,
+}
+
+/// Sends requests, the templates taking turns. Pushback is retried, every other answer than 200 ends the run. The time of
+/// an answer counts from when its request was due.
+pub(crate) fn send(load: &Load, templates: &[Template]) -> io::Result<Run> {
+    let next = AtomicUsize::new(0);
     let begun = Instant::now();
     let answers = thread::scope(|scope| {
-        let workers: Vec<_> = (0..connections)
-            .map(|_| scope.spawn(|| connection(address, templates, &next, first + count)))
-            .collect();
+        let workers: Vec<_> = (0..load.connections)
+            .map(|_| {
+                let worker = thread::Builder::new().name("load".to_owned());
+                worker.spawn_scoped(scope, || connection(load, templates, &next, begun))
+            })
+            .collect::<io::Result<_>>()?;
         let joined = workers.into_iter().map(|worker| {
             worker.join().unwrap_or_else(|_| Err(io::Error::other("a load generator's thread panicked")))
         });
@@ -72,23 +90,28 @@ pub(crate) fn send(
 }
 
 fn connection(
-    address: SocketAddr,
+    load: &Load,
     templates: &[Template],
     next: &AtomicUsize,
-    end: usize,
+    run_begun: Instant,
 ) -> io::Result<Vec<Duration>> {
     let mut templates = templates.to_vec();
     let turns = templates.len().max(1);
-    let stream = TcpStream::connect(address)?;
+    let stream = TcpStream::connect(load.address)?;
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     let mut times = Vec::new();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        let Some(template) = templates.get_mut(number % turns).filter(|_| number < end) else { break };
-        let request = template.patched(number);
-        let begun = Instant::now();
+        let Some(template) = templates.get_mut(number % turns).filter(|_| number < load.count) else { break };
+        let request = template.patched(load.first + number);
+        let mut begun = Instant::now();
+        if !load.interval.is_zero() {
+            let due = run_begun + load.interval.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX));
+            thread::sleep(due.saturating_duration_since(begun));
+            begun = due;
+        }
         let mut tries = 0;
         loop {
             let head = format!(

@@ -1,10 +1,13 @@
 //! What this machine can do and what this process takes: the yardsticks beside every figure.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sealtrail_core::hash::sha256;
+use sealtrail_core::merkle::Tree;
+use sealtrail_core::name::{LeafIndex, TreeSize};
 
 use crate::failure::Failure;
 
@@ -20,6 +23,23 @@ pub(crate) fn sha256_bytes_per_s() -> f64 {
         }
     }
     bytes as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Inclusion proofs a second that one thread makes from a tree of a million leaves whose nodes are at hand.
+pub(crate) fn proofs_per_s() -> f64 {
+    const LEAVES: u64 = 1 << 20;
+    let mut tree = Tree::default();
+    (0..LEAVES).for_each(|n| tree.push(sha256(&[&n.to_be_bytes()])));
+    let begun = Instant::now();
+    let mut made = 0_u64;
+    while begun.elapsed() < Duration::from_millis(300) {
+        for n in 0..1000 {
+            let index = LeafIndex((made + n).wrapping_mul(0x9e37_79b9_7f4a_7c15) % LEAVES);
+            std::hint::black_box(tree.inclusion(index, TreeSize(LEAVES)));
+        }
+        made += 1000;
+    }
+    made as f64 / begun.elapsed().as_secs_f64()
 }
 
 /// Seconds that one append of 4 KiB and fdatasync take here, the median of 50.
@@ -52,6 +72,18 @@ pub(crate) fn require_disk(dir: &Path) -> Result<(), Failure> {
         }
         None => Ok(()),
     }
+}
+
+/// Processor seconds that each thread of this process has used, by thread name.
+pub(crate) fn thread_seconds() -> BTreeMap<String, f64> {
+    let mut seconds = BTreeMap::new();
+    for thread in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let read = |name: &str| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+        // The first number of schedstat is the time spent on a processor in ns (proc(5)).
+        let on_processor = read("schedstat").split(' ').next().and_then(|ns| ns.parse::<f64>().ok());
+        *seconds.entry(read("comm").trim().to_owned()).or_default() += on_processor.unwrap_or(0.0) / 1e9;
+    }
+    seconds
 }
 
 /// The largest resident set this process has had, in bytes.

@@ -3,8 +3,9 @@
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
 use memchr::memchr_iter;
+use sealtrail_sha256::digest_each;
 
-use crate::hash::{Hash, sha256};
+use crate::hash::Hash;
 use crate::merkle::root_in_place;
 
 /// The keystream of `blocks` 16-byte blocks from counter `first`.
@@ -27,17 +28,22 @@ pub fn salt(seed: &[u8; 32], index: u32) -> [u8; 16] {
 /// The line leaves of a plain body, in order. What stands after the last newline is not a line and has no leaf.
 #[must_use]
 pub fn leaves(seed: &[u8; 32], plain: &[u8]) -> Vec<Hash> {
-    let count = memchr_iter(b'\n', plain).count();
-    let salts = keystream(seed, 0, count);
     let mut start = 0;
-    memchr_iter(b'\n', plain)
-        .zip(salts.chunks_exact(16))
-        .map(|(end, salt)| {
-            let line = plain.get(start..end).unwrap_or_default();
-            start = end + 1;
-            sha256(&[&[0], salt, line])
-        })
-        .collect()
+    let ends = memchr_iter(b'\n', plain);
+    let lines: Vec<&[u8]> =
+        ends.map(|end| plain.get(std::mem::replace(&mut start, end + 1)..end).unwrap_or_default()).collect();
+    let salts = keystream(seed, 0, lines.len());
+    let (salts, _) = salts.as_chunks::<16>();
+    digest_each(lines.iter().zip(salts).map(|(line, salt)| (leaf_head(salt), *line)))
+}
+
+/// What stands before a line in its leaf: 0x00 and the salt.
+fn leaf_head(salt: &[u8; 16]) -> [u8; 17] {
+    let mut head = [0; 17];
+    if let Some(room) = head.last_chunk_mut() {
+        *room = *salt;
+    }
+    head
 }
 
 /// The Merkle tree hash over all line leaves of a plain body.
@@ -49,6 +55,7 @@ pub fn record_root(seed: &[u8; 32], plain: &[u8]) -> Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::sha256;
     use crate::merkle::{Tree, verify_inclusion};
     use crate::name::LeafIndex;
 

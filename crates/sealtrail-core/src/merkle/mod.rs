@@ -10,6 +10,8 @@ pub use frontier::Frontier;
 pub use inclusion::{root_from_inclusion, verify_inclusion};
 pub use tree::Tree;
 
+use sealtrail_sha256::digest_each;
+
 use crate::hash::{EMPTY, Hash, sha256};
 
 /// Most hashes in a proof: a tree of 2^64 leaves has 64 levels below its root. Consistency proofs carry at most one
@@ -48,27 +50,19 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 }
 
 /// The tree hash over leaf hashes, overwriting them: MTH of RFC 6962 section 2.1.
-///
-/// Works level by level in place, which is the fastest way for trees that fit in memory.
 #[must_use]
-pub fn root_in_place(leaves: &mut [Hash]) -> Hash {
-    let mut width = leaves.len();
-    while width > 1 {
-        let mut write = 0;
-        let mut read = 0;
-        while read < width {
-            let Some(left) = leaves.get(read).copied() else { break };
-            let parent = match leaves.get(read + 1) {
-                Some(right) if read + 1 < width => node_hash(&left, right),
-                _ => left,
-            };
-            if let Some(slot) = leaves.get_mut(write) {
-                *slot = parent;
-            }
-            read += 2;
-            write += 1;
-        }
-        width = write;
+pub fn root_in_place(leaves: &mut Vec<Hash>) -> Hash {
+    while leaves.len() > 1 {
+        climb(leaves);
     }
     leaves.first().copied().unwrap_or(EMPTY)
+}
+
+/// Replaces the nodes of a level by those of the level above; one without a sibling moves up as it is. The nodes are
+/// hashed side by side, which is the fastest way for trees that fit in memory.
+pub fn climb(level: &mut Vec<Hash>) {
+    let (pairs, single) = level.as_chunks::<2>();
+    let mut parents = digest_each(pairs.iter().map(|pair| ([1], pair.as_flattened())));
+    parents.extend_from_slice(single);
+    *level = parents;
 }

@@ -71,7 +71,7 @@ impl Met<'_> {
     }
 }
 
-/// Reads a trail's segments in order; `visit` hears of every entry and says what is wrong with it, if anything.
+/// Reads a trail's segments in order, the first `published` entries of which a checkpoint covers; `visit` hears of every entry and says what is wrong with it, if anything.
 ///
 /// # Errors
 /// [`RecoveryError`].
@@ -79,10 +79,12 @@ pub(crate) fn recover(
     files: &Files,
     trail: TrailId,
     limits: SegmentLimits,
+    published: u64,
     visit: &mut dyn FnMut(&Met<'_>) -> Result<(), &'static str>,
 ) -> Result<Recovered, RecoveryError> {
     let count = count_segments(files, trail)?;
-    let mut walk = Walk { files, trail, index: EntryIndex::default(), entries: 0, cut_bytes: 0, visit };
+    let mut walk =
+        Walk { files, trail, published, index: EntryIndex::default(), entries: 0, cut_bytes: 0, visit };
     let mut active = None;
     for number in 0..count {
         active = walk.segment(number, number + 1 == count)?;
@@ -112,6 +114,7 @@ fn count_segments(files: &Files, trail: TrailId) -> Result<u64, RecoveryError> {
 struct Walk<'a> {
     files: &'a Files,
     trail: TrailId,
+    published: u64,
     index: EntryIndex,
     entries: u64,
     cut_bytes: u64,
@@ -137,7 +140,9 @@ impl Walk<'_> {
         if !last {
             return Err(damaged("it is unfinished, and later ones are there"));
         }
-        let prefix = valid_prefix(file.as_ref(), start, file_bytes).map_err(io)?;
+        let prefix =
+            valid_prefix(file.as_ref(), start, file_bytes, self.published.saturating_sub(self.entries))
+                .map_err(io)?;
         let started_ns = self.entries(file.as_ref(), file_bytes, &prefix.pairs, &path)?;
         let allocated = self.cut(&file, prefix.end, file_bytes).map_err(io)?;
         Ok(Some(Active {

@@ -115,15 +115,43 @@ pub(crate) struct ValidPrefix {
     pub(crate) end: u64,
 }
 
+/// Bytes of the payload of the body item that stands here, if one does.
+fn body_length(file: &dyn DiskFile, offset: u64, file_bytes: u64) -> io::Result<Option<u64>> {
+    let payload_at = offset.saturating_add(ITEM_HEAD_BYTES as u64);
+    if payload_at > file_bytes {
+        return Ok(None);
+    }
+    let mut head = [0; ITEM_HEAD_BYTES];
+    file.read_exact_at(&mut head, offset)?;
+    let body = ItemHead::decode(head).ok().flatten().filter(|head| head.kind == ItemKind::Body);
+    Ok(body.map(|head| u64::from(head.length)).filter(|length| payload_at + length <= file_bytes))
+}
+
 /// Walks an unfinished file from `start` (after the header) as far as every item is whole.
 ///
 /// # Errors
 /// Disk trouble.
-pub(crate) fn valid_prefix(file: &dyn DiskFile, start: u64, file_bytes: u64) -> io::Result<ValidPrefix> {
+///
+/// The bodies of the first `published` entries are passed over: they were durable before a checkpoint covered them, so no
+/// crash can have torn them. Whether they still are what was signed is for verifiers to see.
+pub(crate) fn valid_prefix(
+    file: &dyn DiskFile,
+    start: u64,
+    file_bytes: u64,
+    published: u64,
+) -> io::Result<ValidPrefix> {
     let mut prefix = ValidPrefix { pairs: Vec::new(), end: start };
     let mut body = None;
     let mut at = start;
     loop {
+        if body.is_none()
+            && (prefix.pairs.len() as u64) < published
+            && let Some(length) = body_length(file, at, file_bytes)?
+        {
+            body = Some(at);
+            at += ITEM_HEAD_BYTES as u64 + length;
+            continue;
+        }
         let kinds: &[ItemKind] =
             if body.is_some() { &[ItemKind::Entry] } else { &[ItemKind::Body, ItemKind::Entry] };
         let Some((kind, payload)) = read_item(file, at, file_bytes, kinds)? else { return Ok(prefix) };

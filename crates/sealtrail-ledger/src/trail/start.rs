@@ -102,7 +102,8 @@ pub(crate) fn start_trail(
 ) -> Result<Started, StartError> {
     let trail = info.id;
     let mut state = State::default();
-    let recovered = recover(context.files, trail, context.limits, &mut |met| {
+    let published = read_checkpoint(context.files, context.ledger, trail)?;
+    let recovered = recover(context.files, trail, context.limits, published.size().0, &mut |met| {
         let statement =
             UnverifiedStatement::decode(met.entry.statement).map_err(|_| "a statement is malformed")?;
         visit(met, &statement)?;
@@ -110,7 +111,6 @@ pub(crate) fn start_trail(
         Ok(())
     })
     .map_err(|source: RecoveryError| StartError::Segments { trail, source: source.into() })?;
-    let published = read_checkpoint(context.files, context.ledger, trail)?;
     check_published(&state.tree, trail, published.size(), published.root())?;
     let active = recovered.writer.active_file().zip(recovered.writer.active());
     let active = active.map(|((number, file), (_, end))| (number, file, end));

@@ -16,28 +16,31 @@ impl<'r, 'a> Members<'r, 'a> {
         Ok(Self { reader, any: false })
     }
 
-    /// Moves to the value of the member of that name, if it is the next. `key` is the name, quoted, with its colon.
-    fn next(&mut self, key: &[u8]) -> Option<&mut Reader<'a>> {
-        let found = match (self.any, self.reader.rest()) {
-            (false, rest) => rest.starts_with(key),
-            (true, [b',', rest @ ..]) => rest.starts_with(key),
-            (true, _) => false,
-        };
-        if !found {
+    /// Moves to the value of the member of that name, if it is the next. `key` is the name, quoted, with its colon; its
+    /// length is known when this is compiled, so that comparing it is a few instructions.
+    #[inline]
+    fn next<const KEY: usize>(&mut self, key: &[u8; KEY]) -> Option<&mut Reader<'a>> {
+        let rest = self.reader.rest();
+        let member = if self.any { rest.strip_prefix(b",")? } else { rest };
+        if member.first_chunk() != Some(key) {
             return None;
         }
-        self.reader.take(key.len() + usize::from(self.any));
+        self.reader.take(KEY + usize::from(self.any));
         self.any = true;
         Some(self.reader)
     }
 
     /// Reads the member of that name, if it is the next, and says whether it was there.
-    fn optional<T>(
+    #[inline]
+    fn optional<T, const KEY: usize>(
         &mut self,
-        key: &[u8],
+        key: &[u8; KEY],
         read: impl FnOnce(&mut Reader<'a>) -> Result<T, LineError>,
     ) -> Result<bool, LineError> {
-        self.next(key).map(read).transpose().map(|read| read.is_some())
+        match self.next(key) {
+            Some(reader) => read(reader).map(|_| true),
+            None => Ok(false),
+        }
     }
 
     fn close(self) -> Result<(), LineError> {

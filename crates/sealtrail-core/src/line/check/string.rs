@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::LineError;
 use super::reader::Reader;
+use crate::line::write::first_escape;
 
 /// A string as it stands in the line, between its quotes.
 #[derive(Clone, Copy)]
@@ -91,12 +92,7 @@ impl<'a> Reader<'a> {
 
 /// How many bytes from the start stand for themselves.
 fn plain_prefix(bytes: &[u8]) -> usize {
-    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    let (chunks, _) = bytes.as_chunks::<16>();
-    let plain = chunks.iter().take_while(|chunk| !chunk.iter().fold(false, |any, byte| any | special(*byte)));
-    let whole = plain.count() * 16;
-    let tail = bytes.get(whole..).unwrap_or_default();
-    whole + tail.iter().position(|byte| special(*byte)).unwrap_or(tail.len())
+    first_escape(bytes).unwrap_or(bytes.len())
 }
 
 /// Whether `\u00` with these two digits is the prescribed form: a control without a short escape, in lower case.
@@ -109,7 +105,8 @@ fn is_unicode_escape(high: u8, low: u8) -> bool {
 }
 
 fn is_lower_hex(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    // No early end, so that many bytes are looked at at once.
+    bytes.iter().fold(true, |hex, byte| hex & matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The characters behind the escapes of a string that has been checked.

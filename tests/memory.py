@@ -1,0 +1,132 @@
+"""Resident memory under a steady load, each process by itself: memory.py SEALTRAIL SECONDS [RATE]
+
+Starts ledger and agent, sends RATE records a second, reads their resident sets every second, then verifies. The limits are
+those of docs/performance.md; the slope is that of a line through the last four fifths of the samples, over the whole
+time, as a part of their mean.
+"""
+
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+LIMITS_MIB = {"agent": 32, "ledger": 128, "verify": 64}
+SLOPE_MAX = 0.01
+
+
+def resident_mib(process, field="VmRSS"):
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(rf"^{field}:\s+(\d+) kB", status, re.M)[1]) / 1024
+
+
+def wait_for(file, pattern):
+    for _ in range(150):
+        found = re.search(pattern, file.read_text()) if file.exists() else None
+        if found:
+            return found[1]
+        time.sleep(0.1)
+    sys.exit(f"no {pattern!r} in {file.read_text()}")
+
+
+def start(sealtrail, directory):
+    """Ledger and agent, with the address of the agent's OTLP/HTTP."""
+
+    def run(name, *arguments):
+        output = directory / name
+        subprocess.run([sealtrail, *arguments], stdout=output.open("w"), check=True)
+        return output
+
+    def begin(name, *arguments):
+        output = directory / name
+        return subprocess.Popen([sealtrail, *arguments], stdout=output.open("w"), stderr=subprocess.STDOUT), output
+
+    ledger = directory / "ledger"
+    run("init", "init", ledger, "--name", "tests.example/memory")
+    accept = run("accept.toml", "attest", "reference-value", "--kind", "software", "--dir", directory / "attester")
+    added = run("stream", "stream", "add", "load", "--ledger", ledger, "--accept", accept)
+    policy = directory / "ledger.trust-policy.toml"
+    policy.write_text(policy.read_text() + accept.read_text())
+    serving, output = begin("serve", "serve", ledger, "--listen", "127.0.0.1:0")
+    url = wait_for(output, r"listens on (http://[0-9.:]+)")
+    of_policy = {key: re.search(rf'^{key} = "(.*)"', policy.read_text(), re.M)[1] for key in ("control", "key")}
+    config = directory / "agent.toml"
+    config.write_text(
+        f"""stream = "load"
+acknowledge = "committed"
+[ledger]
+url = "{url}"
+name = "tests.example/memory"
+control = "{of_policy['control']}"
+key = "{of_policy['key']}"
+trail = "{re.search(r'[(]([0-9a-f]{32})[)]', added.read_text())[1]}"
+[otlp]
+grpc = "127.0.0.1:0"
+http = "127.0.0.1:0"
+[outbox]
+dir = "{directory}/agent"
+[attester]
+kind = "software"
+dir = "{directory}/attester"
+"""
+    )
+    agent, output = begin("agent.out", "agent", "--config", config)
+    return serving, agent, wait_for(output, r"and http://([0-9.:]+)"), policy
+
+
+def slope(samples):
+    """Rise of the fitted line over its length, as a part of the mean."""
+    samples = samples[len(samples) // 5 :]
+    n, mean = len(samples), sum(samples) / len(samples)
+    middle = (n - 1) / 2
+    spread = sum((x - middle) ** 2 for x in range(n))
+    return sum((x - middle) * (y - mean) for x, y in enumerate(samples)) / spread * n / mean
+
+
+def main():
+    sealtrail, seconds = sys.argv[1], int(sys.argv[2])
+    rate = int(sys.argv[3]) if len(sys.argv) > 3 else 100_000
+    wrong = 0
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        directory = pathlib.Path(name).resolve()
+        ledger, agent, address, policy = start(sealtrail, directory)
+        samples = {"agent": [], "ledger": []}
+        try:
+            load = subprocess.Popen(
+                [sealtrail, "bench", "--endpoint", address, "--rate", str(rate), "--records", str(rate * seconds)]
+            )
+            while load.poll() is None:
+                samples["agent"].append(resident_mib(agent))
+                samples["ledger"].append(resident_mib(ledger))
+                time.sleep(1)
+        finally:
+            for process in (agent, ledger):
+                process.send_signal(signal.SIGTERM)
+                process.wait()
+        for name, values in samples.items():
+            rise, most = slope(values), max(values)
+            good = most <= LIMITS_MIB[name] and rise <= SLOPE_MAX
+            wrong += not good
+            print(f"{name}: {most:.1f} MiB at most of {LIMITS_MIB[name]}, slope {rise:+.2%}" + ("" if good else "  TOO MUCH"))
+        verify = subprocess.Popen(
+            [sealtrail, "verify", directory / "ledger", "--policy", policy], stdout=subprocess.PIPE
+        )
+        most = 0
+        while verify.poll() is None:
+            try:
+                most = max(most, resident_mib(verify, "VmHWM"))
+            except (TypeError, FileNotFoundError, ProcessLookupError):
+                pass
+            time.sleep(0.02)
+        print(verify.stdout.read().decode().splitlines()[0])
+        good = verify.returncode == 0 and most <= LIMITS_MIB["verify"]
+        wrong += not good
+        print(f"verify: {most:.1f} MiB at most of {LIMITS_MIB['verify']}" + ("" if good else "  TOO MUCH"))
+    print(f"{3 - wrong} passed, {wrong} failed")
+    sys.exit(wrong > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ PYTHON := $(VENV)/bin/python
 # How long `make fuzz` spends on each target.
 FUZZ_SECONDS ?= 30
 
-.PHONY: help demo test soak seeded lint bench fuzz golden test-interop ci venv
+.PHONY: help demo test soak seeded lint bench bench-peers bench-memory fuzz golden test-interop ci venv
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,7 @@ test: venv ## All tests, with the number of cases of each suite
 soak: venv ## What takes long: tests marked so, a thousand kills, every fault, more random input, every seeded bug
 	cargo test --locked --release --workspace -- --ignored --show-output
 	tests/faults/run.sh $(PYTHON) --soak
+	$(MAKE) bench-memory
 	$(MAKE) fuzz FUZZ_SECONDS=300
 	$(MAKE) seeded
 
@@ -34,8 +35,15 @@ seeded: ## Puts each seeded bug into a copy and sees that its test goes red
 lint: ## Form, lints, licences and sources of dependencies
 	tests/lint.sh
 
-bench: ## Throughput on this machine
-	cargo run --locked --release --bin sealtrail -- bench
+bench: ## Throughput, delay, start and proofs on this machine: medians of seven rounds, calibrated in each
+	cargo run --locked --release --bin sealtrail -- bench --rounds 7 --start-records 10000000
+
+bench-peers: ## The same machine with what one would use instead; root on Debian, Go
+	tests/peers/run.sh .
+
+bench-memory: ## Memory of agent, ledger and verifier at 100,000 records a second, for ten minutes
+	cargo build --locked --release --bin sealtrail
+	python3 tests/memory.py $(CARGO_TARGET_DIR)/release/sealtrail 600
 
 fuzz: ## Coverage-guided fuzzing of every parser, FUZZ_SECONDS=30 on each; needs rustup
 	fuzz/run.sh $(FUZZ_SECONDS)

@@ -18,6 +18,7 @@ error: of each). So that each call has its turn the files are taken in groups, a
 
 import argparse
 import collections
+import json
 import random
 import re
 import shutil
@@ -238,7 +239,6 @@ class Watch:
         self.process = self.faulty = script.road.serve if point.target == "ledger" else script.road.agent
         self.was_ready = False
         self.ended = None
-        self.refused = False
         self.stopping = False
         self.deadline = time.monotonic() + 60
 
@@ -256,8 +256,7 @@ class Watch:
         elif self.process is self.faulty:
             status = get(self.port, "/readyz")[0]
             self.was_ready |= status == 200
-            self.refused |= status == 503 and self.was_ready
-            if self.stopped():
+            if status == 503 and self.stopped():
                 # It has said so; what it still answers is no success. Its operator starts it again.
                 self.process.kill()
                 self.again("stopped")
@@ -270,7 +269,8 @@ class Watch:
     def stopped(self):
         """Whether the process says that it has stopped for good."""
         if self.point.target == "ledger":
-            return '"failure":null' not in get(self.port, "/v1/status")[1].replace(" ", "") and self.refused
+            status, text = get(self.port, "/v1/status")
+            return status == 200 and json.loads(text)["failure"] is not None
         return get(self.port, "/healthz")[0] == 503
 
     def again(self, how):

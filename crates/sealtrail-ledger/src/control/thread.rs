@@ -41,6 +41,9 @@ pub enum ControlError {
     /// No room for artefacts or tiles, or an entry that cannot be read back: it is tried again.
     #[error("cannot publish")]
     Publish(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A trail could not be published to its end. Its entries are safe, and the next start publishes them.
+    #[error("stopped before every trail was published to its end; start again when the disk has room")]
+    Behind,
     /// The control thread has ended.
     #[error("the control thread has ended")]
     Gone,
@@ -312,7 +315,8 @@ impl ControlThread {
         self.say(&published, Some(Close { reason: CloseReason::Stop, successor: None }))?;
         self.publish_control()?;
         self.writer.close();
-        Ok(())
+        let behind = self.trails.values().any(|(shared, tiles)| tiles.published() < shared.head().size);
+        if behind { Err(ControlError::Behind) } else { Ok(()) }
     }
 }
 

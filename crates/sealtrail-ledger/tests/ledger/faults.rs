@@ -269,6 +269,33 @@ async fn what_cannot_be_published_stops_writing_unless_the_disk_is_full() {
     }
 }
 
+/// T29: what the last checkpoint does not cover no verifier sees, so a stop that leaves something behind it says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_cannot_publish_everything_fails() {
+    let disk = SimDisk::new();
+    let home = home_on(&disk);
+    let running = start(&home, &disk, small()).await.unwrap();
+    let (mut agent, mut sent, mut acknowledged) = (None, Vec::new(), Acknowledged::default());
+    work(&home, &running, &mut agent, &mut sent, &mut acknowledged).await.unwrap();
+    running.published().await;
+    let trail = acknowledged.trail.unwrap();
+    let published = format!("trails/{trail}");
+    disk.set_fault(move |op, path: &Path, _| {
+        (op == Op::SyncDir && path.ends_with(&published)).then_some(ErrorKind::StorageFull)
+    });
+    let agent = agent.as_mut().unwrap();
+    let batch = agent.batch(10);
+    agent.send(&running.client, 0, &[batch]).await;
+    let told = running.try_close().await.unwrap_err().to_string();
+    assert!(told.contains("stopped before every trail was published"), "{told}");
+    disk.heal();
+    let running = start(&home, &disk, small()).await.unwrap();
+    assert_eq!(running.size(trail), 16);
+    running.published().await;
+    running.close().await;
+    verified(&home, &disk);
+}
+
 /// T29: a full disk is told to the client, and when there is room again the ledger goes on without a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_waited_out() {

@@ -179,8 +179,13 @@ impl Running {
 
     /// Stops cleanly.
     pub async fn close(self) {
+        self.try_close().await.unwrap();
+    }
+
+    /// As [`Self::close`], where it may fail.
+    pub async fn try_close(self) -> Result<(), sealtrail_ledger::LedgerError> {
         let ledger = self.end().await;
-        tokio::task::spawn_blocking(move || ledger.close().unwrap()).await.unwrap();
+        tokio::task::spawn_blocking(move || ledger.close()).await.unwrap()
     }
 
     /// Stops without closing, as a crash would.

@@ -9,8 +9,8 @@ died or stopped is started again without strace, both are stopped cleanly, verif
 - EIO: the call fails once. The process must write nothing more: it ends with an error, or says on /readyz that it has
   stopped. A restart goes on.
 - ENOSPC: the call fails five times. The process must refuse meanwhile and go on by itself, without a restart. Three cases
-  are excepted: a sync that fails says that something is lost, whatever the error, and stops as EIO does; and a process
-  that cannot even start ends with an error.
+  are excepted: a sync that fails says that something is lost, whatever the error, and stops as EIO does; so does a write
+  into a segment, whose room was preallocated; and a process that cannot even start, or cannot close, ends with an error.
 
 strace counts calls of each thread by itself, and a fault is put into the Nth call of whichever thread comes first (an
 error: of each). So that each call has its turn the files are taken in groups, and a run counts only calls on one.

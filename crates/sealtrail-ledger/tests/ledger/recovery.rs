@@ -33,7 +33,7 @@ async fn a_restart_goes_on_where_it_stopped() {
     let mut agent = home.agent(&running, trail, "web", "a").await;
     let mut all: Vec<(Batch, Receipt)> = Vec::new();
     running.close().await;
-    for round in 0..6 {
+    for round in 0..7 {
         let running = home.start_with(config.clone()).await;
         for _ in 0..6 {
             let batch = agent.batch(200);

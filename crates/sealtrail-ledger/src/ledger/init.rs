@@ -62,7 +62,7 @@ impl Ledger {
     ) -> Result<Initialised, LedgerError> {
         let files = Files::new(env.disk.clone(), Layout::new(directory));
         make_directories(directory, &files)?;
-        let _lock = Lock::take(&files.layout.lock())?;
+        let _lock = Lock::take(files.disk.as_ref(), &files.layout.lock())?;
         let key = create_key_file(&files.layout.checkpoint_key())?;
         let private = files.layout.private();
         files.disk.sync_dir(&private).map_err(io(&private))?;

@@ -265,6 +265,22 @@ fn write_zeros(file: &File, size: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a directory and those above it, with durable names. A process that was killed may have left one whose name is not
+/// durable, so that of `path` itself is synced in any case.
+///
+/// # Errors
+/// Disk trouble.
+pub fn create_dirs_durably(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let missing = |dir: &&Path| disk.list(dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let made = path.ancestors().take_while(missing).count().max(1);
+    disk.create_dirs(path)?;
+    for above in path.ancestors().skip(1).take(made) {
+        // A relative path begins in the working directory.
+        disk.sync_dir(if above.as_os_str().is_empty() { Path::new(".") } else { above })?;
+    }
+    Ok(())
+}
+
 /// Writes one slice of bytes at an offset.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub use blocking::blocking;
 pub use clock::{Clock, SystemClock};
-pub use disk::{Disk, DiskFile, RealDisk, is_full, write_at};
+pub use disk::{Disk, DiskFile, RealDisk, create_dirs_durably, is_full, write_at};
 pub use random::{NoRandomness, Random, SystemRandom};
 
 /// Clock, randomness and disk together.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealtrail_core::name::{Identity, Name};
-use sealtrail_env::{Disk, DiskFile, Environment, write_at};
+use sealtrail_env::{Disk, DiskFile, Environment, create_dirs_durably, write_at};
 
 use super::item::{Item, MAGIC};
 use super::{OutboxError, files_dir, recent};
@@ -33,12 +33,15 @@ impl StateDir {
     /// Makes what is missing and takes the lock.
     pub(crate) fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, OutboxError> {
         let io = |source| OutboxError::Io { path: path.to_owned(), source };
+        create_dirs_durably(disk.as_ref(), path).map_err(io)?;
         for dir in [files_dir(path), path.join("receipts"), path.join("refused")] {
             disk.create_dirs(&dir).map_err(io)?;
         }
         recent::create_dir(disk.as_ref(), path).map_err(io)?;
         let lock = disk.lock(&path.join("lock")).map_err(io)?;
         let lock = lock.ok_or_else(|| OutboxError::Locked(path.to_owned()))?;
+        // What an earlier process put here may have a name that is not durable.
+        disk.sync_dir(path).map_err(io)?;
         Ok(Self { disk, path: path.to_owned(), _lock: lock })
     }
 
@@ -147,5 +150,25 @@ impl StateDir {
         file.sync_data()?;
         self.disk.rename(unfinished, path)?;
         path.parent().map_or(Ok(()), |dir| self.disk.sync_dir(dir))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealtrail_testkit::disk::SimDisk;
+
+    use super::*;
+
+    /// T28: what is synced in the outbox is not lost with the names of the directories above it.
+    #[test]
+    fn the_directories_of_a_new_state_are_durable() {
+        for seed in 0..20 {
+            let (disk, path) = (SimDisk::new(), Path::new("/var/agent"));
+            let state = StateDir::open(Arc::new(disk.clone()), path).unwrap();
+            let file = files_dir(path).join("0000000000.out");
+            state.replace(&file, b"sealed").unwrap();
+            let disk = disk.crashed(seed);
+            assert_eq!(disk.content(&file).as_deref(), Some(b"sealed".as_slice()), "seed {seed}");
+        }
     }
 }

@@ -316,6 +316,7 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use sealtrail_core::name::{LedgerName, Name, TrailId};
+    use sealtrail_env::create_dirs_durably;
     use sealtrail_testkit::disk::SimDisk;
 
     use super::*;
@@ -342,10 +343,7 @@ mod tests {
     fn a_disk_that_fills_up_between_two_files_loses_nothing() {
         let disk = SimDisk::new();
         let state = PathBuf::from("/state");
-        disk.create_dirs(&files_dir(&state)).unwrap();
-        for directory in ["/", "/state"] {
-            disk.sync_dir(Path::new(directory)).unwrap();
-        }
+        create_dirs_durably(&disk, &files_dir(&state)).unwrap();
         let progress = Progress::new(0, 0, u64::MAX);
         let parts = WriterParts {
             disk: Arc::new(disk.clone()),

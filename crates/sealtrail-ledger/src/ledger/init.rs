@@ -8,6 +8,7 @@ use sealtrail_core::key::Signer;
 use sealtrail_core::merkle::Frontier;
 use sealtrail_core::name::{Identity, LedgerName, TrailId, TreeSize};
 use sealtrail_core::statement::{Close, CloseReason};
+use sealtrail_env::create_dirs_durably;
 use sealtrail_keys::create_key_file;
 
 use crate::config::Config;
@@ -79,7 +80,7 @@ impl Ledger {
 
 fn make_directories(directory: &Path, files: &Files) -> Result<(), LedgerError> {
     let disk = &files.disk;
-    disk.create_dirs(directory).map_err(io(directory))?;
+    create_dirs_durably(disk.as_ref(), directory).map_err(io(directory))?;
     if !disk.list(directory).map_err(io(directory))?.is_empty() {
         return Err(LedgerError::NotEmpty(directory.to_owned()));
     }

@@ -1,7 +1,8 @@
 //! A running agent: its threads, and the handle on them.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::pin::Pin;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,29 +10,26 @@ use std::time::Duration;
 use sealtrail_attester::Attester;
 use sealtrail_core::body::FrameError;
 use sealtrail_core::statement::Place;
-use tokio::runtime::Runtime;
+use sealtrail_env::{Environment, blocking};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use crate::config::{Config, ConfigError, Settings};
-use crate::environment::Environment;
 use crate::epoch::Opener;
 use crate::lifecycle::{Command, Inbox, Lifecycle, mapper_settings};
 use crate::listeners::Listeners;
 use crate::outbox::{Append, Origin, OutboxError, Recovered, StateDir, Writer, WriterParts, recover};
 use crate::progress::Progress;
-use crate::receive::{Answering, Exporter, Grpc, Http, RequestKey, serve};
+use crate::receive::{self, Answering, Exporter, Grpc, RequestKey, serve};
 use crate::redact::RedactionRules;
-use crate::seal::{Intake, Mapper, MapperParts, Sealer, SealerParts, Seen, intake};
+use crate::seal::{Intake, Job, Mapper, MapperParts, Message, Sealer, SealerParts, Seen, intake};
 use crate::status::{Level, Notice, Snapshot, Status};
 use crate::submit::{
-    Bases, Checkpoints, Client, Refused, Sightings, Submitter, SubmitterParts, watch_lineage,
+    Bases, Checkpoints, Client, Http, Network, Refused, Sightings, Submitter, SubmitterParts, watch_lineage,
 };
 
-/// Batches between mapper and sealer: one being sealed, one waiting.
-const JOBS_MAX: usize = 1;
-
-/// Batches between sealer and outbox: what one sync can take together.
-const APPENDS_MAX: usize = 16;
+/// The queues between threads.
+const QUEUES: Queues = Queues { jobs: 1, appends: 16 };
 
 /// Size from which a new outbox file is begun.
 const FILE_BYTES: u64 = 16 << 20;
@@ -116,26 +114,21 @@ impl Agent {
         attester: Box<dyn Attester>,
         env: Environment,
     ) -> Result<AgentHandle, StartError> {
-        let redaction_key = env.random_32().map_err(OutboxError::from)?;
-        let rules = config.redaction_rules(&redaction_key)?;
-        let settings = config.check()?;
-        let state = StateDir::open(&settings.config.outbox.dir)?;
-        let instance = state.instance(settings.instance.as_ref(), &env)?;
-        let request_key = RequestKey::new(&state.request_key(&env)?);
-        let place = Place {
-            ledger: settings.ledger.name().clone(),
-            trail: settings.trail,
-            stream: settings.stream.clone(),
-            instance,
-        };
-        let (state, attester) = (Arc::new(state), attester.into());
-        let parts = Parts { settings, rules, redaction_key, place, state, request_key, env, attester };
-        parts.start(listeners)
+        Parts::new(config, attester, env)?.start(listeners)
     }
 }
 
+/// How many batches wait between threads.
+#[derive(Clone, Copy)]
+pub(crate) struct Queues {
+    /// Between mapper and sealer: one being sealed, the rest waiting.
+    pub(crate) jobs: usize,
+    /// Between sealer and outbox: what one sync can take together.
+    pub(crate) appends: usize,
+}
+
 /// What everything is made from.
-struct Parts {
+pub(crate) struct Parts {
     settings: Settings,
     rules: Arc<RedactionRules>,
     /// Of keyed hashes. It never leaves this process, so hashes of different processes do not match.
@@ -148,24 +141,60 @@ struct Parts {
 }
 
 /// What the threads share.
-struct Shared {
-    status: Status,
-    progress: Progress,
-    seen: Seen,
-    intake: Intake,
-    outbox: SyncSender<Append>,
+pub(crate) struct Shared {
+    pub(crate) status: Status,
+    pub(crate) progress: Progress,
+    pub(crate) seen: Seen,
+    pub(crate) intake: Intake,
+    pub(crate) outbox: SyncSender<Append>,
+}
+
+/// Mapper, sealer and outbox writer, each with the queue before it.
+pub(crate) struct Pipeline {
+    pub(crate) mapper: (Mapper, Receiver<Message>),
+    pub(crate) sealer: (Sealer, Receiver<Job>),
+    pub(crate) writer: (Writer, Receiver<Append>),
+}
+
+/// What runs on the runtime.
+pub(crate) struct Tasks {
+    pub(crate) lineage: Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub(crate) submitter: Submitter,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) exporter: Exporter,
 }
 
 impl Parts {
-    fn start(self, listeners: Listeners) -> Result<AgentHandle, StartError> {
-        let status = Status::default();
+    /// Reads the configuration and takes the state directory.
+    pub(crate) fn new(
+        config: Config,
+        attester: Box<dyn Attester>,
+        env: Environment,
+    ) -> Result<Self, StartError> {
+        let redaction_key = env.random::<32>().map_err(OutboxError::from)?;
+        let rules = config.redaction_rules(&redaction_key)?;
+        let settings = config.check()?;
+        let state = StateDir::open(Arc::clone(&env.disk), &settings.config.outbox.dir)?;
+        let instance = state.instance(settings.instance.as_ref(), &env)?;
+        let request_key = RequestKey::new(&state.request_key(&env)?);
+        let place = Place {
+            ledger: settings.ledger.name().clone(),
+            trail: settings.trail,
+            stream: settings.stream.clone(),
+            instance,
+        };
+        let (state, attester) = (Arc::new(state), attester.into());
+        Ok(Self { settings, rules, redaction_key, place, state, request_key, env, attester })
+    }
+
+    /// What an earlier process left behind.
+    pub(crate) fn recover(&self, status: &Status) -> Result<(Recovered, Progress), StartError> {
         let origin = self.origin();
         let io = |source| OutboxError::Io { path: self.state.path().to_owned(), source };
-        let recovered = recover(self.state.path(), &origin, &status).map_err(io)?;
+        let recovered = recover(self.env.disk.as_ref(), self.state.path(), &origin, status).map_err(io)?;
         if recovered.foreign {
             return Err(OutboxError::Foreign(self.state.path().to_owned()).into());
         }
-        let (grpc_address, http_address) = listeners.addresses()?;
         let bytes_max = self.settings.config.outbox.bytes_max;
         let progress = Progress::new(recovered.pending_batches, recovered.pending_bytes, bytes_max);
         if recovered.pending_batches > 0 {
@@ -173,7 +202,21 @@ impl Parts {
                 format!("`{}` batches of an earlier process wait for the ledger", recovered.pending_batches);
             status.notice(Level::Info, text);
         }
-        let (threads, shared) = self.start_pipeline(&status, &progress, &recovered)?;
+        Ok((recovered, progress))
+    }
+
+    fn start(self, listeners: Listeners) -> Result<AgentHandle, StartError> {
+        let status = Status::default();
+        let (recovered, progress) = self.recover(&status)?;
+        let (grpc_address, http_address) = listeners.addresses()?;
+        let (pipeline, shared) = self.pipeline(&status, &progress, &recovered, QUEUES)?;
+        let Pipeline { mapper: (mapper, messages), sealer: (sealer, jobs), writer: (writer, appends) } =
+            pipeline;
+        let threads = vec![
+            spawn("sealtrail-map", move || mapper.run(&messages))?,
+            spawn("sealtrail-seal", move || sealer.run(&jobs))?,
+            spawn("sealtrail-outbox", move || writer.run(&appends))?,
+        ];
         let (commands, inbox) = mpsc::channel(8);
         let (redaction_key, settings) = (self.redaction_key, Mutex::new(self.settings.clone()));
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -182,7 +225,17 @@ impl Parts {
             .enable_all()
             .build()
             .map_err(StartError::System)?;
-        let main = self.start_main(runtime, recovered, shared, inbox, listeners)?;
+        let state = Arc::clone(&self.state);
+        let tasks = self.tasks(Arc::new(Http::new()), recovered, &shared, inbox);
+        let main = move || {
+            runtime.spawn(tasks.lineage);
+            let exporter = tasks.exporter;
+            let receive = move |ending: watch::Receiver<bool>| receivers(exporter, listeners, &ending);
+            runtime.block_on(live(tasks.lifecycle, tasks.submitter, shared, receive));
+            runtime.shutdown_timeout(RUNTIME_GRACE);
+            drop(state);
+        };
+        let main = spawn("sealtrail-agent", main)?;
         Ok(AgentHandle {
             grpc: grpc_address,
             http: http_address,
@@ -204,15 +257,17 @@ impl Parts {
         }
     }
 
-    /// Mapper, sealer and outbox writer, each on a thread of its own.
-    fn start_pipeline(
+    /// Mapper, sealer and outbox writer.
+    pub(crate) fn pipeline(
         &self,
         status: &Status,
         progress: &Progress,
         recovered: &Recovered,
-    ) -> Result<(Vec<JoinHandle<()>>, Shared), StartError> {
+        queues: Queues,
+    ) -> Result<(Pipeline, Shared), StartError> {
         let bytes_max = self.settings.config.outbox.bytes_max;
         let writer = Writer::new(WriterParts {
+            disk: Arc::clone(&self.env.disk),
             state: self.state.path().to_owned(),
             place: self.place.clone(),
             held: recovered.held,
@@ -222,9 +277,9 @@ impl Parts {
             status: status.clone(),
         })
         .map_err(|source| OutboxError::Io { path: self.state.path().to_owned(), source })?;
-        let (outbox, appends) = sync_channel(APPENDS_MAX);
-        let (jobs, incoming_jobs) = sync_channel(JOBS_MAX);
-        let (spent, incoming_spent) = sync_channel(1 + JOBS_MAX);
+        let (outbox, appends) = sync_channel(queues.appends);
+        let (jobs, incoming_jobs) = sync_channel(queues.jobs);
+        let (spent, incoming_spent) = sync_channel(1 + queues.jobs);
         let (intake, messages) = intake(progress.clone());
         let seen = Seen::default();
         let sealer = Sealer::new(SealerParts {
@@ -243,25 +298,24 @@ impl Parts {
             jobs,
             spent: incoming_spent,
         });
-        let threads = vec![
-            spawn("sealtrail-map", move || mapper.run(&messages))?,
-            spawn("sealtrail-seal", move || sealer.run(&incoming_jobs))?,
-            spawn("sealtrail-outbox", move || writer.run(&appends))?,
-        ];
         let shared = Shared { status: status.clone(), progress: progress.clone(), seen, intake, outbox };
-        Ok((threads, shared))
+        let pipeline = Pipeline {
+            mapper: (mapper, messages),
+            sealer: (sealer, incoming_jobs),
+            writer: (writer, appends),
+        };
+        Ok((pipeline, shared))
     }
 
-    /// Receiver, submitter and the agent's life, on a runtime with a thread that waits for its end.
-    fn start_main(
+    /// Receiver, submitter and the agent's life.
+    pub(crate) fn tasks(
         self,
-        runtime: Runtime,
+        network: Arc<dyn Network>,
         recovered: Recovered,
-        shared: Shared,
+        shared: &Shared,
         commands: mpsc::Receiver<Command>,
-        listeners: Listeners,
-    ) -> Result<JoinHandle<()>, StartError> {
-        let client = Client::new(&self.settings.ledger_url);
+    ) -> Tasks {
+        let client = Client::new(network, &self.settings.ledger_url);
         let (ledger, sightings) = (self.settings.ledger.clone(), Sightings::default());
         let trails = [self.settings.trail, self.settings.control];
         let checkpoints = Checkpoints::new(recovered.held, ledger.clone(), trails, sightings.clone());
@@ -319,44 +373,44 @@ impl Parts {
             known,
             sealing: false,
         };
-        let main = move || {
-            runtime.spawn(lineage);
-            runtime.block_on(live(lifecycle, submitter, exporter, listeners, shared));
-            runtime.shutdown_timeout(RUNTIME_GRACE);
-            drop(self.state);
-        };
-        spawn("sealtrail-agent", main)
+        Tasks { lineage: Box::pin(lineage), submitter, lifecycle, exporter }
     }
 }
 
-async fn live(
+/// The listeners' tasks.
+fn receivers(exporter: Exporter, listeners: Listeners, ending: &watch::Receiver<bool>) -> JoinSet<()> {
+    let mut receivers = JoinSet::new();
+    let status = &exporter.status;
+    if let Ok(listener) = tokio::net::TcpListener::from_std(listeners.grpc) {
+        receivers.spawn(serve(listener, Grpc(exporter.clone()), status.clone(), ending.clone()));
+    }
+    if let Ok(listener) = tokio::net::TcpListener::from_std(listeners.http) {
+        receivers.spawn(serve(listener, receive::Http(exporter.clone()), status.clone(), ending.clone()));
+    }
+    receivers
+}
+
+/// Lives to the end: lifecycle and submitter, with whatever receives.
+pub(crate) async fn live(
     lifecycle: Lifecycle,
     submitter: Submitter,
-    exporter: Exporter,
-    listeners: Listeners,
     shared: Shared,
+    receive: impl FnOnce(watch::Receiver<bool>) -> JoinSet<()>,
 ) {
     let (end, ending) = watch::channel(false);
-    let serving = ending.clone();
-    let receivers = [
-        tokio::net::TcpListener::from_std(listeners.grpc)
-            .map(|l| tokio::spawn(serve(l, Grpc(exporter.clone()), shared.status.clone(), serving.clone()))),
-        tokio::net::TcpListener::from_std(listeners.http)
-            .map(|l| tokio::spawn(serve(l, Http(exporter), shared.status.clone(), serving))),
-    ];
-    let submitter = tokio::spawn(submitter.run(ending.clone()));
+    let receivers = receive(ending.clone());
+    let mut submitting = JoinSet::new();
+    submitting.spawn(submitter.run(ending));
     lifecycle.run().await;
     let _ = end.send(true);
     if !shared.progress.aborted() {
-        for receiver in receivers.into_iter().flatten() {
-            // Ends by itself within its grace.
-            let _ = receiver.await;
-        }
+        // They end by themselves within their grace.
+        receivers.join_all().await;
     }
     // It ends by itself, after the disk has its last receipt.
-    let _ = submitter.await;
+    submitting.join_all().await;
     shared.intake.stop();
-    let _ = tokio::task::spawn_blocking(move || shared.outbox.send(Append::Stop)).await;
+    let _ = blocking(move || shared.outbox.send(Append::Stop)).await;
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {

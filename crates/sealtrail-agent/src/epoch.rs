@@ -11,8 +11,9 @@ use sealtrail_core::statement::{
     Claims, Known, OpenClaims, Place, Predecessor, SignedStatement, StatementError, binding, seal,
 };
 
+use sealtrail_env::{Environment, blocking};
+
 use crate::config::Settings;
-use crate::environment::Environment;
 use crate::outbox::Item;
 use crate::seal::{Epoch, Seen};
 use crate::submit::{
@@ -181,9 +182,8 @@ impl Opener {
     ) -> Result<Vec<u8>, OpenError> {
         let attester = Arc::clone(&self.attester);
         let now_ms = self.env.clock.wall_ns() / 1_000_000;
-        let made =
-            tokio::task::spawn_blocking(move || attester.attest(binding, Some(challenge), &spki, now_ms));
-        Ok(made.await.map_err(|_| OpenError::AttesterGone)??)
+        let made = blocking(move || attester.attest(binding, Some(challenge), &spki, now_ms));
+        Ok(made.await.ok_or(OpenError::AttesterGone)??)
     }
 }
 

@@ -9,7 +9,6 @@
 
 mod agent;
 mod config;
-mod environment;
 mod epoch;
 mod lifecycle;
 mod listeners;
@@ -20,6 +19,7 @@ mod receive;
 pub mod redact;
 mod seal;
 mod status;
+pub mod stepped;
 mod submit;
 
 pub use agent::{Agent, AgentHandle, ReconfigureError, StartError};
@@ -27,8 +27,9 @@ pub use config::{
     Acknowledge, AttesterConfig, AttesterKind, BatchConfig, Config, ConfigError, KeyAlgorithm, LedgerConfig,
     OtlpConfig, OutboxConfig, Settings,
 };
-pub use environment::{Clock, Environment, NoRandomness, Random};
 pub use epoch::SOFTWARE_VERSION;
 pub use listeners::Listeners;
 pub use outbox::{Held, ItemError, OutboxError};
+pub use sealtrail_env::{Clock, Environment, NoRandomness, Random};
 pub use status::{Counter, Level, Notice, Phase, Snapshot, Status};
+pub use submit::{Call, Network, NetworkError};

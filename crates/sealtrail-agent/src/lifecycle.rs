@@ -7,6 +7,7 @@ use std::time::Duration;
 use sealtrail_core::key::{KeyError, Signer};
 use sealtrail_core::name::Identity;
 use sealtrail_core::statement::{CloseReason, Known, Predecessor};
+use sealtrail_env::blocking;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -170,6 +171,7 @@ impl Lifecycle {
         self.intake.accept(true);
         let mut watch = self.progress.watch();
         tokio::select! {
+            biased;
             event = self.inbox.command() => event,
             () = sleep_until(serving.aging) => Event::Aging,
             _ = watch.wait_for(|reached| reached.failed) => Event::Failed,
@@ -265,8 +267,8 @@ impl Lifecycle {
         let (done, synced) = oneshot::channel();
         let outbox = self.outbox.clone();
         let append = Append::Open { framed: opened.framed, done };
-        let sent = tokio::task::spawn_blocking(move || outbox.send(append)).await;
-        if !matches!(sent, Ok(Ok(()))) {
+        let sent = blocking(move || outbox.send(append)).await;
+        if !matches!(sent, Some(Ok(()))) {
             return Err(Ended::Failed);
         }
         let synced = interruptible(&mut self.inbox, &self.progress, synced).await?;
@@ -298,12 +300,12 @@ impl Lifecycle {
 
     async fn generate(&self) -> Result<Box<dyn Signer>, Ended> {
         let algorithm = self.opener.settings.algorithm;
-        let made = tokio::task::spawn_blocking(move || sealtrail_keys::generate(algorithm)).await;
+        let made = blocking(move || sealtrail_keys::generate(algorithm)).await;
         let failed = |error: &KeyError| {
             self.status.notice(Level::Error, format!("no key, the agent stops: {error}"));
             Ended::Failed
         };
-        made.map_err(|_| Ended::Failed)?.map_err(|error| failed(&error))
+        made.ok_or(Ended::Failed)?.map_err(|error| failed(&error))
     }
 
     /// Waits until the ledger has everything that was sealed.
@@ -352,6 +354,7 @@ async fn interruptible<T>(
 ) -> Result<T, Ended> {
     let mut watch = progress.watch();
     tokio::select! {
+        biased;
         done = work => Ok(done),
         () = inbox.stop() => Err(Ended::Stopped),
         _ = watch.wait_for(|reached| reached.failed) => Err(Ended::Failed),

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use sealtrail_core::hash::Hash;
 use sealtrail_core::name::{Name, TrailId};
 
-use crate::env::{Environment, RandomError};
+use crate::env::{Environment, NoRandomness};
 
 /// How long a challenge is good for, in ns.
 const LIFETIME_NS: u64 = 300 * 1_000_000_000;
@@ -46,8 +46,8 @@ impl Challenges {
     /// A fresh challenge that names a control checkpoint note.
     ///
     /// # Errors
-    /// [`RandomError`].
-    pub(crate) fn issue(&self, note: &Hash, holder: Holder) -> Result<Challenge, RandomError> {
+    /// [`NoRandomness`].
+    pub(crate) fn issue(&self, note: &Hash, holder: Holder) -> Result<Challenge, NoRandomness> {
         let random: [u8; 32] = self.env.random()?;
         let mut challenge = [0; 64];
         let (left, right) = challenge.split_at_mut(32);

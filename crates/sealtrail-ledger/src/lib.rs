@@ -20,7 +20,7 @@ mod trail;
 pub use api::{OPENAPI, RouteInfo, ServeError, Status, TrailStatus, route_list};
 pub use config::Config;
 pub use control::{ControlError, SealError};
-pub use ledger::{InitOptions, Initialised, Ledger, LedgerError};
+pub use ledger::{InitOptions, Initialised, Ledger, LedgerError, Stepped};
 pub use refusal::Class;
 pub use trail::StartError;
 

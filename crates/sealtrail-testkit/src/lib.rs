@@ -12,6 +12,7 @@
 
 pub mod build;
 pub mod cases;
+pub mod disk;
 pub mod golden;
 pub mod image;
 mod shared;

@@ -1,9 +1,10 @@
 //! Reading outbox files item by item, stopping where something was not written to its end.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sealtrail_env::{Disk, DiskFile};
 
 use super::item::{HEAD_BYTES, Head, Item, ItemError, MAGIC};
 
@@ -25,11 +26,10 @@ pub(crate) fn path(state: &Path, number: u64) -> PathBuf {
 }
 
 /// The numbers of the files in a directory with the given extension, ascending. Other names are left alone.
-pub(crate) fn numbers(dir: &Path, extension: &str) -> io::Result<Vec<u64>> {
+pub(crate) fn numbers(disk: &dyn Disk, dir: &Path, extension: &str) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        let stem = name.to_str().and_then(|n| n.strip_suffix(extension)).and_then(|n| n.strip_suffix('.'));
+    for (name, _) in disk.list(dir)? {
+        let stem = name.strip_suffix(extension).and_then(|n| n.strip_suffix('.'));
         if let Some(number) = stem.filter(|s| s.len() == 10).and_then(|s| s.parse().ok()) {
             numbers.push(number);
         }
@@ -73,16 +73,21 @@ pub(crate) enum Next {
 }
 
 /// Reads one file from a given offset.
-#[derive(Debug)]
 pub(crate) struct FileReader {
-    file: File,
+    file: Arc<dyn DiskFile>,
     offset: u64,
+}
+
+impl std::fmt::Debug for FileReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FileReader({})", self.offset)
+    }
 }
 
 impl FileReader {
     /// Opens a file at its first item; `None` where it has not even its magic.
-    pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
-        let file = File::open(path)?;
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> io::Result<Option<Self>> {
+        let file = disk.open_read(path)?;
         let mut magic = [0; MAGIC.len()];
         match file.read_exact_at(&mut magic, 0) {
             Ok(()) if magic == *MAGIC => Ok(Some(Self { file, offset: MAGIC.len() as u64 })),
@@ -90,6 +95,11 @@ impl FileReader {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn size(&self) -> io::Result<u64> {
+        self.file.size()
     }
 
     /// Goes to an offset that was an item's start or end.
@@ -105,12 +115,13 @@ impl FileReader {
     /// Reads the next item.
     pub(crate) fn next(&mut self) -> io::Result<Next> {
         let mut head = [0; HEAD_BYTES];
-        if !read_or_end(&self.file, &mut head, self.offset)? || head.iter().all(|b| *b == 0) {
+        if !read_or_end(self.file.as_ref(), &mut head, self.offset)? || head.iter().all(|b| *b == 0) {
             return Ok(if self.rest_is_blank()? { Next::End } else { Next::Torn });
         }
         let Some(head) = Head::decode(head) else { return Ok(Next::Torn) };
         let mut payload = vec![0; head.length];
-        if !read_or_end(&self.file, &mut payload, self.offset + HEAD_BYTES as u64)? || !head.matches(&payload)
+        if !read_or_end(self.file.as_ref(), &mut payload, self.offset + HEAD_BYTES as u64)?
+            || !head.matches(&payload)
         {
             return Ok(Next::Torn);
         }
@@ -121,14 +132,16 @@ impl FileReader {
 
     /// Whether only zeros (a preallocated area) stand in the next head's place and after it, looking at 64 KiB.
     fn rest_is_blank(&self) -> io::Result<bool> {
-        let mut rest = vec![0; 64 << 10];
-        let read = self.file.read_at(&mut rest, self.offset)?;
-        Ok(rest.iter().take(read).all(|b| *b == 0))
+        let left = self.file.size()?.saturating_sub(self.offset);
+        // At most 64 KiB.
+        let mut rest = vec![0; left.min(64 << 10) as usize];
+        self.file.read_exact_at(&mut rest, self.offset)?;
+        Ok(rest.iter().all(|b| *b == 0))
     }
 }
 
 /// Fills the buffer; `false` where the file ends before.
-fn read_or_end(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+fn read_or_end(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
     match file.read_exact_at(buffer, offset) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),

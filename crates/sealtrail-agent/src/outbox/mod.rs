@@ -35,7 +35,7 @@ pub(crate) use reader::Reader;
 pub(crate) use recent::{expire, release};
 pub(crate) use recover::{Recovered, batch_name, recover};
 pub(crate) use state::StateDir;
-pub(crate) use writer::{Append, Writer, WriterParts, is_full};
+pub(crate) use writer::{Append, Turn, Writer, WriterParts};
 
 /// Why the outbox could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -59,5 +59,5 @@ pub enum OutboxError {
     Instance(PathBuf),
     /// No randomness for a name.
     #[error(transparent)]
-    NoRandomness(#[from] crate::environment::NoRandomness),
+    NoRandomness(#[from] sealtrail_env::NoRandomness),
 }

@@ -2,21 +2,30 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use sealtrail_env::Disk;
 
 use super::file::{FileReader, Next, Position, RawItem, files_dir, numbers, path};
 
 /// A cursor over all files of an outbox.
-#[derive(Debug)]
 pub(crate) struct Reader {
+    disk: Arc<dyn Disk>,
     state: PathBuf,
     at: Position,
     open: Option<FileReader>,
 }
 
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reader({:?})", self.at)
+    }
+}
+
 impl Reader {
     /// A cursor at a position; an offset of 0 is the file's first item.
-    pub(crate) fn new(state: PathBuf, at: Position) -> Self {
-        Self { state, at, open: None }
+    pub(crate) fn new(disk: Arc<dyn Disk>, state: PathBuf, at: Position) -> Self {
+        Self { disk, state, at, open: None }
     }
 
     /// Where the next item is looked for.
@@ -26,7 +35,7 @@ impl Reader {
 
     /// Goes to a position.
     pub(crate) fn seek(&mut self, at: Position) {
-        *self = Self::new(std::mem::take(&mut self.state), at);
+        (self.at, self.open) = (at, None);
     }
 
     /// The next item before `end`, with the file it stands in; `None` where there is none. What stands before `end` was
@@ -52,13 +61,13 @@ impl Reader {
 
     /// Opens the file at the position, or the first one after it.
     fn open_file(&mut self) -> io::Result<bool> {
-        let all = numbers(&files_dir(&self.state), "out")?;
+        let all = numbers(self.disk.as_ref(), &files_dir(&self.state), "out")?;
         let from = self.at.file;
         for number in all.into_iter().filter(|n| *n >= from) {
             if number > self.at.file {
                 self.at = Position { file: number, offset: 0 };
             }
-            if let Some(mut file) = FileReader::open(&path(&self.state, number))? {
+            if let Some(mut file) = FileReader::open(self.disk.as_ref(), &path(&self.state, number))? {
                 if self.at.offset > 0 {
                     file.seek(self.at.offset);
                 }

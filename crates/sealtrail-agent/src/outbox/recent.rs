@@ -2,11 +2,11 @@
 //!
 //! `recent/<number>.rec` is an outbox file without its bodies.
 
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sealtrail_core::statement::{Claims, UnverifiedStatement};
+use sealtrail_env::{Disk, write_at};
 
 use super::file::{FileReader, Next, numbers, path};
 use super::item::{Item, MAGIC};
@@ -21,14 +21,14 @@ fn recent_path(state: &Path, number: u64) -> PathBuf {
 }
 
 /// Makes the directory.
-pub(crate) fn create_dir(state: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(dir(state))
+pub(crate) fn create_dir(disk: &dyn Disk, state: &Path) -> io::Result<()> {
+    disk.create_dirs(&dir(state))
 }
 
 /// Reads the items of all kept files, oldest first.
-pub(crate) fn read(state: &Path, mut take: impl FnMut(&Item<'_>)) -> io::Result<()> {
-    for number in numbers(&dir(state), "rec")? {
-        let Some(mut file) = FileReader::open(&recent_path(state, number))? else { continue };
+pub(crate) fn read(disk: &dyn Disk, state: &Path, mut take: impl FnMut(&Item<'_>)) -> io::Result<()> {
+    for number in numbers(disk, &dir(state), "rec")? {
+        let Some(mut file) = FileReader::open(disk, &recent_path(state, number))? else { continue };
         while let Next::Item(raw) = file.next()? {
             if let Ok(item) = raw.item() {
                 take(&item);
@@ -41,11 +41,11 @@ pub(crate) fn read(state: &Path, mut take: impl FnMut(&Item<'_>)) -> io::Result<
 /// Deletes an outbox file all of whose batches have receipts, keeping the digests that still count.
 ///
 /// If the process dies before the deletion both files stand; reading both does no harm.
-pub(crate) fn release(state: &Path, number: u64, now_ns: u64) -> io::Result<()> {
+pub(crate) fn release(disk: &dyn Disk, state: &Path, number: u64, now_ns: u64) -> io::Result<()> {
     let from = path(state, number);
     let mut kept = Vec::new();
     let mut batches = 0;
-    if let Some(mut file) = FileReader::open(&from)? {
+    if let Some(mut file) = FileReader::open(disk, &from)? {
         while let Next::Item(raw) = file.next()? {
             match raw.item() {
                 Ok(Item::Open { statement, receipt, .. }) => {
@@ -60,28 +60,27 @@ pub(crate) fn release(state: &Path, number: u64, now_ns: u64) -> io::Result<()> 
         }
     }
     if batches > 0 {
-        write(state, number, &kept)?;
+        write(disk, state, number, &kept)?;
     }
-    std::fs::remove_file(&from)
+    disk.remove_file(&from)
 }
 
-fn write(state: &Path, number: u64, items: &[u8]) -> io::Result<()> {
+fn write(disk: &dyn Disk, state: &Path, number: u64, items: &[u8]) -> io::Result<()> {
     let to = recent_path(state, number);
     let unfinished = to.with_extension("tmp");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(MAGIC)?;
-    file.write_all(items)?;
-    file.sync_all()?;
-    std::fs::rename(&unfinished, &to)?;
-    File::open(dir(state))?.sync_all()
+    let file = disk.create(&unfinished)?;
+    write_at(file.as_ref(), &[MAGIC, items].concat(), 0)?;
+    file.sync_data()?;
+    disk.rename(&unfinished, &to)?;
+    disk.sync_dir(&dir(state))
 }
 
 /// Deletes kept files whose newest batch is older than the window.
-pub(crate) fn expire(state: &Path, now_ns: u64) -> io::Result<()> {
-    for number in numbers(&dir(state), "rec")? {
+pub(crate) fn expire(disk: &dyn Disk, state: &Path, now_ns: u64) -> io::Result<()> {
+    for number in numbers(disk, &dir(state), "rec")? {
         let path = recent_path(state, number);
         let mut counting = false;
-        if let Some(mut file) = FileReader::open(&path)? {
+        if let Some(mut file) = FileReader::open(disk, &path)? {
             while let Next::Item(raw) = file.next()? {
                 if let Ok(Item::Digests { statement, .. }) = raw.item() {
                     counting |= counts(statement, now_ns);
@@ -89,7 +88,7 @@ pub(crate) fn expire(state: &Path, now_ns: u64) -> io::Result<()> {
             }
         }
         if !counting {
-            std::fs::remove_file(&path)?;
+            disk.remove_file(&path)?;
         }
     }
     Ok(())

@@ -1,12 +1,12 @@
 //! What an earlier process left behind: read once at the start, torn ends cut off.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 
 use sealtrail_core::name::Identity;
 use sealtrail_core::statement::{Claims, UnverifiedStatement};
+use sealtrail_env::Disk;
 
 use super::file::{FileReader, Next, Position, RawItem, files_dir, numbers, path};
 use super::item::{Held, Item};
@@ -55,8 +55,13 @@ struct Pending {
 }
 
 /// Reads all files. The last one may end anywhere: what does not hold there was never vouched for.
-pub(crate) fn recover(state: &Path, origin: &Origin, status: &Status) -> io::Result<Recovered> {
-    let all = numbers(&files_dir(state), "out")?;
+pub(crate) fn recover(
+    disk: &dyn Disk,
+    state: &Path,
+    origin: &Origin,
+    status: &Status,
+) -> io::Result<Recovered> {
+    let all = numbers(disk, &files_dir(state), "out")?;
     let next_number = all.last().map_or(0, |last| last + 1);
     let mut scan = Scan {
         origin,
@@ -74,19 +79,25 @@ pub(crate) fn recover(state: &Path, origin: &Origin, status: &Status) -> io::Res
         },
         foreign: false,
     };
-    recent::read(state, |item| scan.believe_later(item))?;
+    recent::read(disk, state, |item| scan.believe_later(item))?;
     for number in &all {
-        read_file(state, *number, Some(number) == all.last(), status, &mut scan)?;
+        read_file(disk, &path(state, *number), *number, Some(number) == all.last(), status, &mut scan)?;
     }
     Ok(scan.finish())
 }
 
-fn read_file(state: &Path, number: u64, last: bool, status: &Status, scan: &mut Scan<'_>) -> io::Result<()> {
-    let path = path(state, number);
-    let length = std::fs::metadata(&path)?.len();
-    let Some(mut file) = FileReader::open(&path)? else {
-        return if last { cut(&path, 0) } else { Ok(()) };
+fn read_file(
+    disk: &dyn Disk,
+    path: &Path,
+    number: u64,
+    last: bool,
+    status: &Status,
+    scan: &mut Scan<'_>,
+) -> io::Result<()> {
+    let Some(mut file) = FileReader::open(disk, path)? else {
+        return if last { cut(disk, path, 0) } else { Ok(()) };
     };
+    let length = file.size()?;
     loop {
         match file.next()? {
             Next::Item(raw) => scan.take(number, &raw),
@@ -104,13 +115,13 @@ fn read_file(state: &Path, number: u64, last: bool, status: &Status, scan: &mut 
         }
     }
     // A new file is begun in any case, so the torn end must not be taken for more of this one.
-    if last && length > file.offset() { cut(&path, file.offset()) } else { Ok(()) }
+    if last && length > file.offset() { cut(disk, path, file.offset()) } else { Ok(()) }
 }
 
-fn cut(path: &Path, length: u64) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).open(path)?;
-    file.set_len(length)?;
-    file.sync_all()
+fn cut(disk: &dyn Disk, path: &Path, length: u64) -> io::Result<()> {
+    let file = disk.open(path)?;
+    file.set_size(length)?;
+    file.sync_data()
 }
 
 impl Scan<'_> {

@@ -1,40 +1,53 @@
 //! The state directory: its lock, the instance's name, receipts, refused batches.
 
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
 use sealtrail_core::name::{Identity, Name};
+use sealtrail_env::{Disk, DiskFile, Environment, create_dirs_durably, write_at};
 
 use super::item::{Item, MAGIC};
 use super::{OutboxError, files_dir, recent};
-use crate::environment::Environment;
 
 /// Receipt files kept: one for each epoch, and an epoch lasts a day unless the agent restarts.
 const RECEIPTS_MAX: usize = 1_024;
 
+/// Longest file with a name or a key in it.
+const SMALL_BYTES_MAX: usize = 4096;
+
 /// The directory, locked while this lives.
-#[derive(Debug)]
 pub(crate) struct StateDir {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
-    _lock: File,
+    _lock: Arc<dyn DiskFile>,
+}
+
+impl std::fmt::Debug for StateDir {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StateDir({})", self.path.display())
+    }
 }
 
 impl StateDir {
     /// Makes what is missing and takes the lock.
-    pub(crate) fn open(path: &Path) -> Result<Self, OutboxError> {
+    pub(crate) fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, OutboxError> {
         let io = |source| OutboxError::Io { path: path.to_owned(), source };
+        create_dirs_durably(disk.as_ref(), path).map_err(io)?;
         for dir in [files_dir(path), path.join("receipts"), path.join("refused")] {
-            std::fs::create_dir_all(dir).map_err(io)?;
+            disk.create_dirs(&dir).map_err(io)?;
         }
-        recent::create_dir(path).map_err(io)?;
-        let lock =
-            File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(io)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| OutboxError::Locked(path.to_owned()))?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        recent::create_dir(disk.as_ref(), path).map_err(io)?;
+        let lock = disk.lock(&path.join("lock")).map_err(io)?;
+        let lock = lock.ok_or_else(|| OutboxError::Locked(path.to_owned()))?;
+        // What an earlier process put here may have a name that is not durable.
+        disk.sync_dir(path).map_err(io)?;
+        Ok(Self { disk, path: path.to_owned(), _lock: lock })
+    }
+
+    /// The disk it is on.
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     /// Its path.
@@ -49,13 +62,14 @@ impl StateDir {
         }
         let path = self.path.join("instance");
         let io = |source| OutboxError::Io { path: self.path.clone(), source };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Name::new(text.trim_end()).map_err(|_| OutboxError::Instance(self.path.clone())),
+        match self.disk.read(&path, SMALL_BYTES_MAX) {
+            Ok(text) => Name::new(String::from_utf8_lossy(&text).trim_end())
+                .map_err(|_| OutboxError::Instance(self.path.clone())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut random = [0; 8];
                 env.random.fill(&mut random)?;
                 let name = hex::encode(random);
-                replace(&path, format!("{name}\n").as_bytes()).map_err(io)?;
+                self.replace(&path, format!("{name}\n").as_bytes()).map_err(io)?;
                 Name::new(&name).map_err(|_| OutboxError::Instance(self.path.clone()))
             }
             Err(error) => Err(io(error)),
@@ -67,7 +81,7 @@ impl StateDir {
     pub(crate) fn request_key(&self, env: &Environment) -> Result<[u8; 32], OutboxError> {
         let path = self.path.join("requests.key");
         let io = |source| OutboxError::Io { path: self.path.clone(), source };
-        match std::fs::read(&path) {
+        match self.disk.read(&path, SMALL_BYTES_MAX) {
             Ok(key) => {
                 let wrong =
                     |_| io(io::Error::new(io::ErrorKind::InvalidData, "`requests.key` has not 32 bytes"));
@@ -76,7 +90,9 @@ impl StateDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut key = [0; 32];
                 env.random.fill(&mut key)?;
-                replace_secret(&path, &key).map_err(io)?;
+                let unfinished = path.with_extension("tmp");
+                let file = self.disk.create_private(&unfinished).map_err(io)?;
+                self.replace_with(file.as_ref(), &unfinished, &path, &key).map_err(io)?;
                 Ok(key)
             }
             Err(error) => Err(io(error)),
@@ -88,51 +104,71 @@ impl StateDir {
         let dir = self.path.join("receipts");
         let epoch = hex::encode(epoch.0);
         let name = format!("{epoch}-{sequence}.receipt");
-        replace(&dir.join(&name), file)?;
+        self.replace(&dir.join(&name), file)?;
         let mut others = Vec::new();
-        for entry in std::fs::read_dir(&dir)? {
-            let entry = entry?;
-            let found = entry.file_name().to_string_lossy().into_owned();
+        for (found, _) in self.disk.list(&dir)? {
             if found == name || !found.ends_with(".receipt") {
                 continue;
             }
             if found.starts_with(&epoch) {
-                std::fs::remove_file(entry.path())?;
+                self.disk.remove_file(&dir.join(found))?;
             } else {
-                others.push((entry.metadata()?.modified()?, entry.path()));
+                let path = dir.join(found);
+                others.push((self.disk.modified_ns(&path)?, path));
             }
         }
         others.sort();
         let surplus = (others.len() + 1).saturating_sub(RECEIPTS_MAX);
-        others.into_iter().take(surplus).try_for_each(|(_, path)| std::fs::remove_file(path))
+        others.into_iter().take(surplus).try_for_each(|(_, path)| self.disk.remove_file(&path))
     }
 
     /// Keeps a batch that the ledger refused, synced, so that nothing is lost that somebody may ask for.
     pub(crate) fn keep_refused(&self, epoch: Identity, sequence: u64, item: &Item<'_>) -> io::Result<()> {
         let mut bytes = MAGIC.to_vec();
         item.push_to(&mut bytes);
-        replace(&self.path.join("refused").join(format!("{}-{sequence}.out", hex::encode(epoch.0))), &bytes)
+        self.replace(
+            &self.path.join("refused").join(format!("{}-{sequence}.out", hex::encode(epoch.0))),
+            &bytes,
+        )
+    }
+
+    /// Writes a file whole or not at all, synced.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let unfinished = path.with_extension("tmp");
+        let file = self.disk.create(&unfinished)?;
+        self.replace_with(file.as_ref(), &unfinished, path, bytes)
+    }
+
+    fn replace_with(
+        &self,
+        file: &dyn DiskFile,
+        unfinished: &Path,
+        path: &Path,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        write_at(file, bytes, 0)?;
+        file.sync_data()?;
+        self.disk.rename(unfinished, path)?;
+        path.parent().map_or(Ok(()), |dir| self.disk.sync_dir(dir))
     }
 }
 
-/// Writes a file whole or not at all, synced.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace_with_mode(path, bytes, 0o666)
-}
+#[cfg(test)]
+mod tests {
+    use sealtrail_testkit::disk::SimDisk;
 
-/// As [`replace`], for what only the owner may read.
-fn replace_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace_with_mode(path, bytes, 0o600)
-}
+    use super::*;
 
-fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let unfinished = path.with_extension("tmp");
-    let mut file = File::options().create(true).truncate(true).write(true).mode(mode).open(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&unfinished, path)?;
-    match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
+    /// T28: what is synced in the outbox is not lost with the names of the directories above it.
+    #[test]
+    fn the_directories_of_a_new_state_are_durable() {
+        for seed in 0..20 {
+            let (disk, path) = (SimDisk::new(), Path::new("/var/agent"));
+            let state = StateDir::open(Arc::new(disk.clone()), path).unwrap();
+            let file = files_dir(path).join("0000000000.out");
+            state.replace(&file, b"sealed").unwrap();
+            let disk = disk.crashed(seed);
+            assert_eq!(disk.content(&file).as_deref(), Some(b"sealed".as_slice()), "seed {seed}");
+        }
     }
 }

@@ -3,16 +3,14 @@
 //! If the process dies before the sync, nobody was told that those records are safe. If it dies after, recovery finds
 //! them. A sync that failed is never tried again: what the kernel dropped it will not say, so the agent stops.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
 use sealtrail_core::statement::Place;
+use sealtrail_env::{Disk, DiskFile, is_full, write_at};
 use tokio::sync::oneshot;
 
 use super::file::{Position, files_dir, path};
@@ -46,30 +44,51 @@ pub(crate) enum Append {
 }
 
 /// The outbox's writer.
-#[derive(Debug)]
 pub(crate) struct Writer {
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) state: PathBuf,
     pub(crate) place: Place,
     pub(crate) held: Held,
     pub(crate) file_bytes_max: u64,
     pub(crate) progress: Progress,
     pub(crate) status: Status,
-    tail: Tail,
-    open: Vec<u8>,
-}
-
-/// The file that is being written.
-#[derive(Debug)]
-struct Tail {
     number: u64,
-    file: File,
+    file: Arc<dyn DiskFile>,
     offset: u64,
     allocated: u64,
+    open: Vec<u8>,
+    /// What waits for room on the disk.
+    waiting: Option<Group>,
+}
+
+/// What is written and synced together.
+#[derive(Default)]
+struct Group {
+    bytes: Vec<u8>,
+    /// Ordinal after that of the newest batch in it.
+    sealed: u64,
+    opened: Vec<oneshot::Sender<()>>,
+    /// Newest committed mark in it.
+    held: Option<Held>,
+    open: Option<Vec<u8>>,
+    durable: bool,
+    last: bool,
+}
+
+/// How a writer's turn went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// All that was there is written.
+    Done,
+    /// The disk is full: what was taken waits for another turn.
+    Full,
+    /// Nothing more will be written.
+    Ended,
 }
 
 /// What a writer is made of.
-#[derive(Debug)]
 pub(crate) struct WriterParts {
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) state: PathBuf,
     pub(crate) place: Place,
     pub(crate) held: Held,
@@ -84,113 +103,143 @@ pub(crate) struct WriterParts {
 impl Writer {
     /// Begins a new file.
     pub(crate) fn new(parts: WriterParts) -> io::Result<Self> {
-        let WriterParts { state, place, held, number, file_bytes_max, progress, status } = parts;
-        let open = Vec::new();
-        let tail = begin(&state, number, &place, held, &open, file_bytes_max)?;
-        let writer = Self { state, place, held, file_bytes_max, progress, status, tail, open };
+        let WriterParts { disk, state, place, held, number, file_bytes_max, progress, status } = parts;
+        let start = start(number, &place, held);
+        let Begun { file, offset, allocated } = begin(disk.as_ref(), &state, number, &start, file_bytes_max)?;
+        let writer = Self {
+            disk,
+            state,
+            place,
+            held,
+            file_bytes_max,
+            progress,
+            status,
+            number,
+            file,
+            offset,
+            allocated,
+            open: Vec::new(),
+            waiting: None,
+        };
         writer.report(0);
         Ok(writer)
     }
 
     /// Appends what it is given until it is told to stop or nobody can give it anything any more.
     pub(crate) fn run(mut self, incoming: &Receiver<Append>) {
-        loop {
-            match incoming.recv_timeout(IDLE) {
-                Ok(first) => match self.group(first, incoming) {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => return self.fail(&error),
+        let mut turn = Turn::Done;
+        while turn != Turn::Ended {
+            let first = match turn {
+                Turn::Full => {
+                    std::thread::sleep(DISK_FULL_RETRY);
+                    None
+                }
+                _ => match incoming.recv_timeout(IDLE) {
+                    Ok(first) => Some(first),
+                    Err(RecvTimeoutError::Timeout) if !self.progress.aborted() => continue,
+                    Err(_) => Some(Append::Stop),
                 },
-                Err(RecvTimeoutError::Timeout) if !self.progress.aborted() => {}
-                Err(_) => break,
+            };
+            turn = self.turn(first, incoming);
+        }
+    }
+
+    /// Writes and syncs one group: what waits for room, or `first` with what has come after it.
+    pub(crate) fn turn(&mut self, first: Option<Append>, incoming: &Receiver<Append>) -> Turn {
+        let group = match self.waiting.take() {
+            Some(waiting) => waiting,
+            None => Group::gather(first, incoming),
+        };
+        match self.commit(&group) {
+            Err(error) if is_full(&error) && !self.progress.aborted() => {
+                self.progress.set_disk_full(true);
+                self.status.trouble("outbox", "disk is full".to_owned());
+                self.waiting = Some(group);
+                Turn::Full
+            }
+            Err(error) => {
+                self.fail(&error);
+                Turn::Ended
+            }
+            Ok(()) => {
+                for done in group.opened {
+                    // Whoever asked may be gone; the open is kept all the same.
+                    let _ = done.send(());
+                }
+                if group.last || self.progress.aborted() {
+                    self.end();
+                    return Turn::Ended;
+                }
+                Turn::Done
             }
         }
-        if let Err(error) = self.tail.end() {
+    }
+
+    /// Whether something waits for room on the disk.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Appends a group, in a new file where this one is full, and syncs it where that was promised.
+    fn commit(&mut self, group: &Group) -> io::Result<()> {
+        if self.offset >= self.file_bytes_max {
+            self.roll()?;
+        }
+        self.write(&group.bytes)?;
+        if self.progress.disk_full() {
+            self.progress.set_disk_full(false);
+            self.status.clear("outbox");
+        }
+        if let Some(held) = group.held {
+            self.held = held;
+        }
+        if let Some(open) = &group.open {
+            self.open.clone_from(open);
+        }
+        if group.durable {
+            self.file.sync_data()?;
+            self.report(group.sealed);
+        }
+        Ok(())
+    }
+
+    /// Gives back what was preallocated.
+    fn end(&self) {
+        if let Err(error) = self.file.set_size(self.offset).and_then(|()| self.file.sync_data()) {
             self.fail(&error);
         }
     }
 
-    /// Writes and syncs one group; `false` where it was the last.
-    fn group(&mut self, first: Append, incoming: &Receiver<Append>) -> io::Result<bool> {
-        let mut bytes = Vec::new();
-        let mut sealed = 0;
-        let mut opened = Vec::new();
-        let mut durable = false;
-        let mut go_on = true;
-        let mut next = Some(first);
-        while let Some(append) = next.take() {
-            match append {
-                Append::Batch { framed, ordinal } => {
-                    bytes.extend_from_slice(&framed);
-                    sealed = ordinal + 1;
-                    durable = true;
-                }
-                Append::Open { framed, done } => {
-                    bytes.extend_from_slice(&framed);
-                    self.open = framed;
-                    opened.push(done);
-                    durable = true;
-                }
-                Append::Mark { framed, held } => {
-                    bytes.extend_from_slice(&framed);
-                    self.held = held;
-                }
-                Append::Stop => go_on = false,
-            }
-            if go_on && bytes.len() < GROUP_BYTES_MAX {
-                next = incoming.try_recv().ok();
-            }
+    /// Writes at the end. A write that failed halfway is written over by the next.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let end = self.offset + bytes.len() as u64;
+        if end > self.allocated {
+            let more = (end - self.allocated).max(PREALLOCATE_BYTES.min(self.file_bytes_max));
+            self.file.preallocate(self.allocated + more)?;
+            self.allocated += more;
         }
-        self.append(&bytes)?;
-        if durable {
-            self.tail.file.sync_data()?;
-            self.report(sealed);
-            for done in opened {
-                // Whoever asked may be gone; the open is kept all the same.
-                let _ = done.send(());
-            }
-        }
-        Ok(go_on && !self.progress.aborted())
+        write_at(self.file.as_ref(), bytes, self.offset)?;
+        self.offset = end;
+        Ok(())
     }
 
-    /// Appends bytes, in a new file where this one is full. Waits while the disk is full.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        loop {
-            match self.try_append(bytes) {
-                Err(error) if is_full(&error) && !self.progress.aborted() => {
-                    self.progress.set_disk_full(true);
-                    self.status.trouble("outbox", "disk is full".to_owned());
-                    std::thread::sleep(DISK_FULL_RETRY);
-                }
-                other => {
-                    if other.is_ok() && self.progress.disk_full() {
-                        self.progress.set_disk_full(false);
-                        self.status.clear("outbox");
-                    }
-                    return other;
-                }
-            }
-        }
-    }
-
-    fn try_append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.tail.offset >= self.file_bytes_max {
-            self.roll()?;
-        }
-        self.tail.write(bytes, self.file_bytes_max)
-    }
-
-    /// Ends this file and begins the next, which takes its place only once its start is synced: where the disk is full on
-    /// the way, the next try begins it again. If the process dies here, a file without a whole start stands at the end.
+    /// Ends this file and begins the next. Where that cannot be begun this one stays the last, and the next try begins
+    /// it anew.
     fn roll(&mut self) -> io::Result<()> {
-        self.tail.end()?;
-        let number = self.tail.number + 1;
-        self.tail = begin(&self.state, number, &self.place, self.held, &self.open, self.file_bytes_max)?;
+        self.file.set_size(self.offset)?;
+        self.file.sync_data()?;
+        self.allocated = self.offset;
+        let number = self.number + 1;
+        let mut start = start(number, &self.place, self.held);
+        start.extend_from_slice(&self.open);
+        let begun = begin(self.disk.as_ref(), &self.state, number, &start, self.file_bytes_max)?;
+        (self.number, self.file) = (number, begun.file);
+        (self.offset, self.allocated) = (begun.offset, begun.allocated);
         Ok(())
     }
 
     fn report(&self, sealed: u64) {
-        self.progress.sealed(sealed, Position { file: self.tail.number, offset: self.tail.offset });
+        self.progress.sealed(sealed, Position { file: self.number, offset: self.offset });
     }
 
     fn fail(&self, error: &io::Error) {
@@ -200,54 +249,129 @@ impl Writer {
     }
 }
 
-impl Tail {
-    /// Writes at the end. A write that failed halfway is written over by the next.
-    fn write(&mut self, bytes: &[u8], file_bytes_max: u64) -> io::Result<()> {
-        let end = self.offset + bytes.len() as u64;
-        if end > self.allocated {
-            let more = (end - self.allocated).max(PREALLOCATE_BYTES.min(file_bytes_max));
-            match fallocate(&self.file, FallocateFlags::empty(), self.allocated, more) {
-                Ok(()) => self.allocated += more,
-                // Not every file system can; then the file simply grows.
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        self.file.write_all_at(bytes, self.offset)?;
-        self.offset = end;
-        Ok(())
-    }
-
-    /// Gives back what was preallocated, synced.
-    fn end(&mut self) -> io::Result<()> {
-        self.file.set_len(self.offset)?;
-        self.allocated = self.offset;
-        self.file.sync_all()
-    }
+/// A file that was just begun.
+struct Begun {
+    file: Arc<dyn DiskFile>,
+    offset: u64,
+    allocated: u64,
 }
 
-/// Begins a file with magic, header and the epoch's open, so that each file is understood on its own.
-fn begin(
-    state: &Path,
-    number: u64,
-    place: &Place,
-    held: Held,
-    open: &[u8],
-    file_bytes_max: u64,
-) -> io::Result<Tail> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(true).mode(0o600);
-    let mut tail = Tail { number, file: options.open(path(state, number))?, offset: 0, allocated: 0 };
+/// Magic and header; the epoch's open follows, so that each file is understood on its own.
+fn start(number: u64, place: &Place, held: Held) -> Vec<u8> {
     let mut start = MAGIC.to_vec();
     Item::Header { number, place: place.clone(), held }.push_to(&mut start);
-    start.extend_from_slice(open);
-    tail.write(&start, file_bytes_max)?;
-    tail.file.sync_all()?;
-    File::open(files_dir(state))?.sync_all()?;
-    Ok(tail)
+    start
 }
 
-/// Whether the disk, or a quota on it, is full.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+/// Makes a file that begins so, durable together with its name. Dying within leaves a file without items.
+fn begin(disk: &dyn Disk, state: &Path, number: u64, start: &[u8], bytes_max: u64) -> io::Result<Begun> {
+    let file = disk.create_private(&path(state, number))?;
+    let offset = start.len() as u64;
+    let allocated = offset.max(PREALLOCATE_BYTES.min(bytes_max));
+    file.preallocate(allocated)?;
+    write_at(file.as_ref(), start, 0)?;
+    file.sync_data()?;
+    disk.sync_dir(&files_dir(state))?;
+    Ok(Begun { file, offset, allocated })
+}
+
+impl Group {
+    /// What has come, up to the most that is written at once.
+    fn gather(first: Option<Append>, incoming: &Receiver<Append>) -> Self {
+        let mut group = Self::default();
+        let mut next = first;
+        while let Some(append) = next.take() {
+            group.add(append);
+            if !group.last && group.bytes.len() < GROUP_BYTES_MAX {
+                next = incoming.try_recv().ok();
+            }
+        }
+        group
+    }
+
+    fn add(&mut self, append: Append) {
+        match append {
+            Append::Batch { framed, ordinal } => {
+                self.bytes.extend_from_slice(&framed);
+                self.sealed = ordinal + 1;
+                self.durable = true;
+            }
+            Append::Open { framed, done } => {
+                self.bytes.extend_from_slice(&framed);
+                self.open = Some(framed);
+                self.opened.push(done);
+                self.durable = true;
+            }
+            Append::Mark { framed, held } => {
+                self.bytes.extend_from_slice(&framed);
+                self.held = Some(held);
+            }
+            Append::Stop => self.last = true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use sealtrail_core::name::{LedgerName, Name, TrailId};
+    use sealtrail_env::create_dirs_durably;
+    use sealtrail_testkit::disk::SimDisk;
+
+    use super::*;
+    use crate::outbox::Reader;
+
+    fn place() -> Place {
+        let name = |text| Name::new(text).unwrap();
+        Place {
+            ledger: LedgerName::new("localhost/test").unwrap(),
+            trail: TrailId([1; 16]),
+            stream: name("s"),
+            instance: name("i"),
+        }
+    }
+
+    fn batch(ordinal: u64, fill: u8) -> Append {
+        let mut framed = Vec::new();
+        Item::Batch { statement: &[fill; 700], digests: None, body: &[fill; 700] }.push_to(&mut framed);
+        Append::Batch { framed, ordinal }
+    }
+
+    /// T29: the disk fills up at the moment in which one file ends and the next is to begin.
+    #[test]
+    fn a_disk_that_fills_up_between_two_files_loses_nothing() {
+        let disk = SimDisk::new();
+        let state = PathBuf::from("/state");
+        create_dirs_durably(&disk, &files_dir(&state)).unwrap();
+        let progress = Progress::new(0, 0, u64::MAX);
+        let parts = WriterParts {
+            disk: Arc::new(disk.clone()),
+            state: state.clone(),
+            place: place(),
+            held: Held::default(),
+            number: 0,
+            file_bytes_max: 2_000,
+            progress: progress.clone(),
+            status: Status::default(),
+        };
+        let mut writer = Writer::new(parts).unwrap();
+        let (_sender, incoming) = sync_channel(1);
+        for ordinal in 0..2 {
+            assert_eq!(writer.turn(Some(batch(ordinal, 1 + ordinal as u8)), &incoming), Turn::Done);
+        }
+        disk.set_capacity(Some(disk.used()));
+        assert_eq!(writer.turn(Some(batch(2, 3)), &incoming), Turn::Full);
+        assert_eq!(writer.turn(None, &incoming), Turn::Full);
+        disk.set_capacity(None);
+        assert_eq!(writer.turn(None, &incoming), Turn::Done);
+        assert_eq!(progress.watch().borrow().sealed, 3);
+        let disk = Arc::new(disk.crashed(7));
+        let mut reader = Reader::new(disk, state, Position::default());
+        let mut found = 0;
+        while let Some((_, raw)) = reader.next(progress.watch().borrow().end).unwrap() {
+            found += u32::from(matches!(raw.item(), Ok(Item::Batch { .. })));
+        }
+        assert_eq!(found, 3);
+    }
 }

@@ -10,11 +10,11 @@ use super::answer::{Code, Refusal};
 use super::body::{Memory, Payload, ReadError};
 use super::digest::RequestKey;
 use crate::config::Acknowledge;
-use crate::environment::Environment;
 use crate::otlp::{Encoding, Reason};
 use crate::progress::{Fate, Progress};
 use crate::seal::{Deferred, Intake, Received, RequestStub, Verdict};
 use crate::status::{Counter, Status};
+use sealtrail_env::Environment;
 
 /// An answer comes within this: OTel SDKs give up after 10 s.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(8);

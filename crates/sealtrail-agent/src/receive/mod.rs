@@ -9,8 +9,9 @@ mod grpc;
 mod http;
 mod places;
 
+pub(crate) use body::Payload;
 pub(crate) use connection::serve;
 pub(crate) use digest::RequestKey;
-pub(crate) use export::{Answering, Exporter};
+pub(crate) use export::{ANSWER_WITHIN, Answering, Exporter, Outcome};
 pub(crate) use grpc::Grpc;
 pub(crate) use http::Http;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use sealtrail_core::hash::Hash;
 use sealtrail_core::key::KeyId;
 use sealtrail_core::statement::CloseReason;
+use sealtrail_env::blocking;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Closed, Epoch, MapperSettings};
@@ -164,7 +165,7 @@ impl Intake {
     pub(crate) async fn control(&self, message: Message) {
         let sender = self.sender.clone();
         // A mapper that is gone needs no control.
-        let _ = tokio::task::spawn_blocking(move || sender.send(message)).await;
+        let _ = blocking(move || sender.send(message)).await;
     }
 
     /// As [`Self::control`], from a thread of its own.

@@ -12,11 +12,11 @@ use tokio::sync::oneshot;
 
 use super::resend::{Known, Resends};
 use super::{Closed, Deferred, Job, Lines, Message, Next, Received, RequestStub, Verdict};
-use crate::environment::Environment;
 use crate::otlp::{BatchLines, Limits, PlainBody, Progress as Filled, Reason, Request, Tally};
 use crate::progress::Progress;
 use crate::redact::RedactionRules;
 use crate::status::{Counter, Level, Status};
+use sealtrail_env::Environment;
 
 /// Requests held while one epoch has been closed and the next is being opened: as many as the queue before them.
 const PARKED_MAX: usize = 1024;
@@ -125,21 +125,31 @@ impl Mapper {
     /// Maps what comes until it is told to stop.
     pub(crate) fn run(mut self, messages: &Receiver<Message>) {
         loop {
-            let next = match messages.try_recv() {
-                Ok(message) => Ok(message),
-                Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
-                Err(TryRecvError::Empty) if self.cut_early().is_err() => return,
-                Err(TryRecvError::Empty) => messages.recv_timeout(self.patience()),
+            let message = match messages.try_recv() {
+                Ok(message) => Some(message),
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) if !self.idle() => return,
+                Err(TryRecvError::Empty) => match messages.recv_timeout(self.patience()) {
+                    Ok(message) => Some(message),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                },
             };
-            let done = match next {
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(message) => self.take(message),
-                Err(RecvTimeoutError::Timeout) => Ok(()),
-            };
-            if done.and_then(|()| self.cut_what_is_due()).is_err() || self.progress.aborted() {
+            if !self.turn(message) {
                 return;
             }
         }
+    }
+
+    /// Nothing waits to be mapped: a batch worth it is sealed; `false` where nothing can be any more.
+    pub(crate) fn idle(&mut self) -> bool {
+        self.cut_early().is_ok()
+    }
+
+    /// Takes a message, if there is one, and cuts what is due; `false` where that was the last.
+    pub(crate) fn turn(&mut self, message: Option<Message>) -> bool {
+        let done = message.map_or(Ok(()), |message| self.take(message));
+        done.and_then(|()| self.cut_what_is_due()).is_ok() && !self.progress.aborted()
     }
 
     fn take(&mut self, message: Message) -> Result<(), Gone> {
@@ -347,7 +357,7 @@ impl Mapper {
     /// Hands the open batch, if there is one, to the sealer.
     fn cut(&mut self) -> Result<(), Gone> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let Ok(seed) = self.env.random_32() else {
+        let Ok(seed) = self.env.random::<32>() else {
             self.status.notice(Level::Error, "no randomness, the agent stops".to_owned());
             self.progress.fail();
             return Err(Gone);

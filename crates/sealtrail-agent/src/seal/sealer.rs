@@ -13,11 +13,11 @@ use sealtrail_core::statement::{
 };
 use tokio::sync::oneshot;
 
-use crate::environment::Environment;
 use crate::otlp::PlainBody;
 use crate::outbox::{Append, Digests, Item};
 use crate::progress::Progress;
 use crate::status::{Counter, Level, Status};
+use sealtrail_env::Environment;
 
 /// Hash of the newest verified control checkpoint note, shared with whoever talks to the ledger (claim 16).
 #[derive(Clone, Debug, Default)]
@@ -146,38 +146,46 @@ impl Sealer {
     /// Seals what it is given until nobody can give it anything any more.
     pub(crate) fn run(mut self, jobs: &Receiver<Job>) {
         for job in jobs {
-            let Next { ordinal, lines, first_ns, totals, close } = match job {
-                Job::Begin(epoch) => {
-                    self.chain = Some(Chain { prev: epoch.id, epoch, sequence: 0 });
-                    continue;
-                }
-                Job::Batch(next) => *next,
-            };
-            let (close, closed) = close.unzip();
-            let sealed = self.seal(lines.as_ref(), first_ns, totals, close);
-            if let Some(lines) = lines {
-                // Where the mapper has enough of them the memory is simply freed.
-                let _ = self.parts.spent.try_send(lines.plain);
-            }
-            match sealed {
-                Ok((framed, sequence, identity)) => {
-                    self.parts.status.count(Counter::BatchesSealed, 1);
-                    self.parts.progress.add_pending(framed.len() as u64);
-                    if self.parts.outbox.send(Append::Batch { framed, ordinal }).is_err() {
-                        return;
-                    }
-                    if let Some(closed) = closed {
-                        // Whoever asked may be gone; the close stands all the same.
-                        let _ = closed.send(Closed { ordinal, sequence, identity });
-                    }
-                }
-                Err(error) => {
-                    self.parts.status.notice(Level::Error, format!("cannot seal, the agent stops: {error}"));
-                    self.parts.status.trouble("outbox", error.to_string());
-                    return self.parts.progress.fail();
-                }
+            if !self.turn(job) {
+                return;
             }
         }
+    }
+
+    /// Does one job; `false` where there can be no other.
+    pub(crate) fn turn(&mut self, job: Job) -> bool {
+        let Next { ordinal, lines, first_ns, totals, close } = match job {
+            Job::Begin(epoch) => {
+                self.chain = Some(Chain { prev: epoch.id, epoch, sequence: 0 });
+                return true;
+            }
+            Job::Batch(next) => *next,
+        };
+        let (close, closed) = close.unzip();
+        let sealed = self.seal(lines.as_ref(), first_ns, totals, close);
+        if let Some(lines) = lines {
+            // Where the mapper has enough of them the memory is simply freed.
+            let _ = self.parts.spent.try_send(lines.plain);
+        }
+        let (framed, sequence, identity) = match sealed {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                self.parts.status.notice(Level::Error, format!("cannot seal, the agent stops: {error}"));
+                self.parts.status.trouble("outbox", error.to_string());
+                self.parts.progress.fail();
+                return false;
+            }
+        };
+        self.parts.status.count(Counter::BatchesSealed, 1);
+        self.parts.progress.add_pending(framed.len() as u64);
+        if self.parts.outbox.send(Append::Batch { framed, ordinal }).is_err() {
+            return false;
+        }
+        if let Some(closed) = closed {
+            // Whoever asked may be gone; the close stands all the same.
+            let _ = closed.send(Closed { ordinal, sequence, identity });
+        }
+        true
     }
 
     fn seal(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::environment::Environment;
+use sealtrail_env::Environment;
 
 /// First wait.
 const FIRST: Duration = Duration::from_millis(100);

@@ -1,28 +1,20 @@
-//! Calls to the ledger: bounded in time and size, no redirects, no proxies.
+//! Calls to the ledger: bounded in time and size.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sealtrail_core::name::TrailId;
 
 use super::api::{PROBLEM_BYTES_MAX, Problem};
+use super::network::{Network, NetworkError};
 
 /// Longest answer: 64 receipts, each a note and a proof (a few KiB), with room for notes with many cosignatures.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Longest wait for an answer: 32 MiB at 10 Mbit/s take 27 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long an unused connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,23 +31,31 @@ pub(crate) enum CallError {
 }
 
 /// A client of one ledger.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Client {
-    http: HyperClient<HttpConnector, Full<Bytes>>,
+    network: Arc<dyn Network>,
     url: String,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.url)
+    }
+}
+
+impl From<NetworkError> for CallError {
+    fn from(error: NetworkError) -> Self {
+        match error {
+            NetworkError::Away(reason) => Self::Away(reason),
+            NetworkError::TooLong(_) => Self::Nonsense(error.to_string()),
+        }
+    }
 }
 
 impl Client {
     /// A client of the ledger at `http://host:port`.
-    pub(crate) fn new(url: &str) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        let http = HyperClient::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .build(connector);
-        Self { http, url: url.to_owned() }
+    pub(crate) fn new(network: Arc<dyn Network>, url: &str) -> Self {
+        Self { network, url: url.to_owned() }
     }
 
     /// `POST /v1/challenges`
@@ -77,9 +77,9 @@ impl Client {
     pub(crate) async fn get(&self, path: &str, bytes_max: usize) -> Result<Bytes, CallError> {
         let request = Request::builder()
             .uri(format!("{}{path}", self.url))
-            .body(Full::default())
+            .body(Bytes::new())
             .map_err(|error| CallError::Nonsense(error.to_string()))?;
-        let call = tokio::time::timeout(ANSWER_TIMEOUT, self.answer(request, bytes_max));
+        let call = tokio::time::timeout(ANSWER_TIMEOUT, self.network.call(request, bytes_max));
         match call.await.map_err(|_| CallError::Away("no answer in time".to_owned()))?? {
             (StatusCode::OK, body) => Ok(body),
             (status, _) => Err(CallError::Away(format!("`{path}`: `{status}`"))),
@@ -92,9 +92,9 @@ impl Client {
             .uri(format!("{}{path}", self.url))
             .header(header::CONTENT_TYPE, "application/cbor")
             .header(header::ACCEPT, "application/cbor, application/problem+json")
-            .body(Full::new(Bytes::from(body)))
+            .body(Bytes::from(body))
             .map_err(|error| CallError::Nonsense(error.to_string()))?;
-        let call = tokio::time::timeout(ANSWER_TIMEOUT, self.answer(request, ANSWER_BYTES_MAX));
+        let call = tokio::time::timeout(ANSWER_TIMEOUT, self.network.call(request, ANSWER_BYTES_MAX));
         let (status, body) = call.await.map_err(|_| CallError::Away("no answer in time".to_owned()))??;
         // An identical open that was committed before may be answered with 200 where a new one gets 201.
         if status == success || (success == StatusCode::CREATED && status == StatusCode::OK) {
@@ -108,30 +108,4 @@ impl Client {
             _ => Err(CallError::Nonsense(format!("unexpected status `{status}`"))),
         }
     }
-
-    async fn answer(
-        &self,
-        request: Request<Full<Bytes>>,
-        bytes_max: usize,
-    ) -> Result<(StatusCode, Bytes), CallError> {
-        let answer = self.http.request(request).await.map_err(|error| CallError::Away(reason(&error)))?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), bytes_max).collect().await;
-        match body {
-            Ok(body) => Ok((status, body.to_bytes())),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                Err(CallError::Nonsense(format!("answer is longer than `{bytes_max}` bytes")))
-            }
-            Err(error) => Err(CallError::Away(error.to_string())),
-        }
-    }
-}
-
-/// The innermost cause: what an operator can act on.
-fn reason(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }

@@ -5,6 +5,7 @@ mod backoff;
 mod checkpoints;
 mod client;
 mod lineage;
+mod network;
 mod queue;
 mod submitter;
 
@@ -13,4 +14,6 @@ pub(crate) use backoff::Backoff;
 pub(crate) use checkpoints::{Checkpoints, HeldError};
 pub(crate) use client::{CallError, Client};
 pub(crate) use lineage::{Sightings, watch as watch_lineage};
+pub(crate) use network::Http;
+pub use network::{Call, Network, NetworkError};
 pub(crate) use submitter::{Bases, Refused, Submitter, SubmitterParts};

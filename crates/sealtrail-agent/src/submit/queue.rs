@@ -2,12 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use sealtrail_core::name::Identity;
+use sealtrail_env::Disk;
 
 use super::api::BATCHES_MAX;
-use crate::outbox::{Item, Position, RawItem, Reader, batch_name, files_dir, numbers};
+use crate::outbox::{Item, Position, RawItem, Reader, StateDir, batch_name, files_dir, numbers};
 
 /// Most bytes in one request, unless a single batch is longer: well below the 32 MiB that the ledger takes, because the agent
 /// holds the request twice while it is sent.
@@ -46,8 +48,8 @@ impl Loaded {
 }
 
 /// What is next.
-#[derive(Debug)]
 pub(crate) struct Queue {
+    disk: Arc<dyn Disk>,
     state: PathBuf,
     reader: Reader,
     loaded: VecDeque<Loaded>,
@@ -55,11 +57,18 @@ pub(crate) struct Queue {
     settled: HashMap<Identity, u64>,
 }
 
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Queue({:?})", self.reader)
+    }
+}
+
 impl Queue {
     /// From the first batch without a receipt.
-    pub(crate) fn new(state: &Path, start: Position, settled: HashMap<Identity, u64>) -> Self {
-        let reader = Reader::new(state.to_owned(), start);
-        Self { state: state.to_owned(), reader, loaded: VecDeque::new(), settled }
+    pub(crate) fn new(state: &StateDir, start: Position, settled: HashMap<Identity, u64>) -> Self {
+        let (disk, state) = (Arc::clone(state.disk()), state.path().to_owned());
+        let reader = Reader::new(Arc::clone(&disk), state.clone(), start);
+        Self { disk, state, reader, loaded: VecDeque::new(), settled }
     }
 
     /// Loads up to one request's worth. Reads from disk.
@@ -104,8 +113,12 @@ impl Queue {
 
     /// Goes back to a batch that the ledger asks for; `false` where it is no longer there. Reads from disk.
     pub(crate) fn rewind(&mut self, epoch: Identity, sequence: u64, end: Position) -> io::Result<bool> {
-        let Some(first) = numbers(&files_dir(&self.state), "out")?.first().copied() else { return Ok(false) };
-        let mut search = Reader::new(self.state.clone(), Position { file: first, offset: 0 });
+        let Some(first) = numbers(self.disk.as_ref(), &files_dir(&self.state), "out")?.first().copied()
+        else {
+            return Ok(false);
+        };
+        let mut search =
+            Reader::new(Arc::clone(&self.disk), self.state.clone(), Position { file: first, offset: 0 });
         while let Some((file, raw)) = search.next(end)? {
             let Ok(Item::Batch { statement, .. }) = raw.item() else { continue };
             if batch_name(statement) == Some((epoch, sequence)) {

@@ -10,14 +10,14 @@ use sealtrail_core::cbor::CborError;
 use sealtrail_core::checkpoint::{Checkpoint, LedgerKey};
 use sealtrail_core::name::{Identity, TrailId};
 use sealtrail_core::receipt::{Receipt, ReceiptError, ReceiptFile};
+use sealtrail_env::{Environment, blocking, is_full};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::api::{BatchResult, BatchesAnswer, Problem, batches_answer, batches_request};
 use super::queue::{Loaded, Queue};
 use super::{Backoff, CallError, Checkpoints, Client, HeldError};
-use crate::environment::Environment;
-use crate::outbox::{Append, Item, Position, StateDir, expire, files_dir, is_full, numbers, release};
+use crate::outbox::{Append, Item, Position, StateDir, expire, files_dir, numbers, release};
 use crate::progress::Progress;
 use crate::seal::Seen;
 use crate::status::{Counter, Level, Status};
@@ -131,7 +131,7 @@ pub(crate) struct Submitter {
 impl Submitter {
     /// A submitter that has sent nothing yet.
     pub(crate) fn new(parts: SubmitterParts) -> Self {
-        let queue = Queue::new(parts.state.path(), parts.start, parts.settled.clone());
+        let queue = Queue::new(&parts.state, parts.start, parts.settled.clone());
         let now = Instant::now();
         let released = parts.start.file;
         Self {
@@ -149,6 +149,7 @@ impl Submitter {
     /// settled is sent again by the next process.
     pub(crate) async fn run(mut self, mut end: watch::Receiver<bool>) {
         tokio::select! {
+            biased;
             () = self.send_all() => {}
             _ = end.wait_for(|end| *end) => {}
         }
@@ -226,12 +227,12 @@ impl Submitter {
     ) -> Result<T, Trouble> {
         let lost = || Trouble::Outbox("reader is gone".to_owned());
         let mut queue = self.queue.take().ok_or_else(lost)?;
-        let (queue, done) = tokio::task::spawn_blocking(move || {
+        let (queue, done) = blocking(move || {
             let done = work(&mut queue);
             (queue, done)
         })
         .await
-        .map_err(|_| lost())?;
+        .ok_or_else(lost)?;
         self.queue = Some(queue);
         Ok(done)
     }
@@ -408,7 +409,7 @@ impl Submitter {
         let state = Arc::clone(&self.parts.state);
         self.on_disk("cannot tidy the outbox", move || {
             release_below(&state, needed, wall_ns)?;
-            if expire_now { expire(state.path(), wall_ns) } else { Ok(()) }
+            if expire_now { expire(state.disk().as_ref(), state.path(), wall_ns) } else { Ok(()) }
         })
         .await;
         self.released = needed;
@@ -428,7 +429,7 @@ impl Submitter {
     /// Changes something on the disk. Its failure is told by the thread that saw it: whoever waits here may be ended first.
     async fn on_disk(&self, failing: &'static str, work: impl FnOnce() -> io::Result<()> + Send + 'static) {
         let (status, progress) = (self.parts.status.clone(), self.parts.progress.clone());
-        let done = tokio::task::spawn_blocking(move || {
+        let done = blocking(move || {
             if let Err(error) = work() {
                 disk_trouble(&status, &progress, failing, &error);
             }
@@ -450,6 +451,7 @@ fn disk_trouble(status: &Status, progress: &Progress, what: &str, error: &io::Er
 }
 
 fn release_below(state: &StateDir, needed: u64, wall_ns: u64) -> io::Result<()> {
-    let files = numbers(&files_dir(state.path()), "out")?;
-    files.into_iter().filter(|n| *n < needed).try_for_each(|n| release(state.path(), n, wall_ns))
+    let (disk, path) = (state.disk().as_ref(), state.path());
+    let files = numbers(disk, &files_dir(path), "out")?;
+    files.into_iter().filter(|n| *n < needed).try_for_each(|n| release(disk, path, n, wall_ns))
 }

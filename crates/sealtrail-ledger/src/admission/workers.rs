@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sealtrail_core::body::Decompressor;
+use sealtrail_env::blocking;
 use tokio::sync::Semaphore;
 
 use crate::refusal::{Class, Refusal};
@@ -32,7 +33,7 @@ impl Workers {
         let stopping = || Refusal::new(Class::Unavailable, "the ledger is stopping");
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| stopping())?;
         let pool = self.decompressors.clone();
-        let task = tokio::task::spawn_blocking(move || {
+        let task = blocking(move || {
             let _permit = permit;
             let spare = pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut decompressor = match spare {
@@ -43,6 +44,6 @@ impl Workers {
             pool.lock().unwrap_or_else(PoisonError::into_inner).push(decompressor);
             result
         });
-        task.await.map_err(|_| stopping())?
+        task.await.ok_or_else(stopping)?
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sealtrail_core::hash::sha256;
 use sealtrail_core::name::TrailId;
+use sealtrail_env::blocking;
 
 use crate::admission::{Admission, Workers};
 use crate::control::ControlHandle;
@@ -80,7 +81,7 @@ impl App {
         let quarantine = self.quarantine.clone();
         let put = move || quarantine.put(trail, class.as_str(), &statement, &attachment);
         // A task that is cancelled at the process's end kept nothing, which is counted nowhere any more.
-        if tokio::task::spawn_blocking(put).await.is_ok_and(|kept| kept == Quarantined::Dropped) {
+        if blocking(put).await == Some(Quarantined::Dropped) {
             Metrics::add(&self.metrics.quarantine_dropped, 1);
         }
     }

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 use sealtrail_core::segment::file_name;
 use sealtrail_core::tile::{TILE_WIDTH, Tile};
-use tokio::task::JoinHandle;
+use sealtrail_env::blocking;
 
 use crate::refusal::{Class, Refusal};
 use crate::storage::DiskFile;
@@ -108,14 +108,14 @@ impl File {
 
     async fn serve(self, app: &App, range: Option<&HeaderValue>) -> Result<Response, Problem> {
         let (disk, path) = (app.files.disk.clone(), self.path);
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = blocking(move || {
             let file = disk.open_read(&path)?;
             let bytes = file.size()?;
             Ok::<_, io::Error>((file, bytes))
         });
         let (file, bytes) = match opened.await {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Err(none().into()),
+            Some(Ok(opened)) => opened,
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Err(none().into()),
             _ => return Err(Refusal::new(Class::Unavailable, "the file cannot be read").into()),
         };
         let bytes = self.bytes_max.map_or(bytes, |max| bytes.min(max));
@@ -168,12 +168,15 @@ fn parse_range(header: &HeaderValue, bytes: u64) -> Range {
     }
 }
 
+/// Bytes that are being read; `None` where that broke off.
+type Reading = Pin<Box<dyn Future<Output = Option<io::Result<Bytes>>> + Send>>;
+
 /// A part of a file, read as fast as the client takes it.
 struct FileBody {
     file: Arc<dyn DiskFile>,
     at: u64,
     end: u64,
-    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    reading: Option<Reading>,
 }
 
 impl http_body::Body for FileBody {
@@ -190,18 +193,18 @@ impl http_body::Body for FileBody {
         let (file, at) = (self.file.clone(), self.at);
         let count = usize::try_from((self.end - self.at).min(CHUNK_BYTES)).unwrap_or(0);
         let reading = self.reading.get_or_insert_with(|| {
-            tokio::task::spawn_blocking(move || {
+            Box::pin(blocking(move || {
                 let mut chunk = vec![0; count];
                 file.read_exact_at(&mut chunk, at)?;
                 Ok(chunk.into())
-            })
+            }))
         });
-        let read = ready!(Pin::new(reading).poll(context));
+        let read = ready!(reading.as_mut().poll(context));
         self.reading = None;
         let chunk = match read {
-            Ok(Ok(chunk)) => chunk,
-            Ok(Err(error)) => return Poll::Ready(Some(Err(error))),
-            Err(cancelled) => return Poll::Ready(Some(Err(io::Error::other(cancelled)))),
+            Some(Ok(chunk)) => chunk,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => return Poll::Ready(Some(Err(io::Error::other("reading broke off")))),
         };
         self.at += chunk.len() as u64;
         Poll::Ready(Some(Ok(Frame::data(chunk))))

@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use sealtrail_core::entry::{Entry, LedgerPart};
 use sealtrail_core::name::{Identity, TrailId};
 use sealtrail_core::receipt::{Receipt, ReceiptFile};
+use sealtrail_env::blocking;
 
 use crate::admission::{Opening, Received};
 use crate::refusal::{Class, Refusal};
@@ -212,13 +213,13 @@ async fn ledger_part(
 /// Statement and ledger part of an entry, from the disk.
 async fn stored(shared: &Arc<TrailShared>, leaf: u64) -> Result<(Vec<u8>, LedgerPart), Refusal> {
     let shared = shared.clone();
-    let read = tokio::task::spawn_blocking(move || {
+    let read = blocking(move || {
         let bytes = shared.entry(leaf)?;
         let entry = Entry::decode(&bytes).ok()?;
         Some((entry.statement.to_vec(), entry.ledger_part))
     });
     let unreadable = || Refusal::new(Class::Unavailable, format!("entry `{leaf}` cannot be read back"));
-    read.await.ok().flatten().ok_or_else(unreadable)
+    read.await.flatten().ok_or_else(unreadable)
 }
 
 fn receipt(shared: &TrailShared, leaf: u64, part: LedgerPart, head: &Head) -> Result<Receipt, Refusal> {

@@ -12,7 +12,7 @@ use sealtrail_core::statement::{
     StatementError, Totals, binding, seal,
 };
 
-use crate::env::{Environment, RandomError};
+use crate::env::{Environment, NoRandomness};
 use crate::storage::Item;
 use crate::trail::{Committed, Last};
 
@@ -27,7 +27,7 @@ const SCOPE: &str = r#"{"scope":{}}"#;
 pub enum SealError {
     /// No randomness.
     #[error(transparent)]
-    Random(#[from] RandomError),
+    Random(#[from] NoRandomness),
     /// A key that cannot sign.
     #[error(transparent)]
     Key(#[from] KeyError),

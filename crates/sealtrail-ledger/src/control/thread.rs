@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sealtrail_core::hash::sha256;
 use sealtrail_core::key::Signer;
@@ -101,50 +101,69 @@ pub(crate) struct ControlThread {
     pub(crate) last: LastTimes,
 }
 
-/// When things last happened.
+/// When things last happened, on the clock that never goes back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LastTimes {
-    batch: Instant,
-    refusals: Instant,
-    note: Instant,
+    batch_ns: u64,
+    refusals_ns: u64,
+    note_ns: u64,
+    tick_ns: u64,
 }
 
 impl LastTimes {
-    pub(crate) fn now() -> Self {
-        let now = Instant::now();
-        Self { batch: now, refusals: now, note: now }
+    pub(crate) fn at(now_ns: u64) -> Self {
+        Self { batch_ns: now_ns, refusals_ns: now_ns, note_ns: now_ns, tick_ns: now_ns }
     }
 }
 
 impl ControlThread {
     /// Works until told to stop.
     pub(crate) fn run(mut self, inbox: Receiver<Message>) {
-        let mut next_tick = Instant::now() + self.timing.publish;
-        loop {
-            match inbox.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
-                Ok(Message::Record(record)) => self.keep(record),
-                Ok(Message::Append(records, reply)) => {
-                    let result = self.append(&records, &[], None).map(drop);
-                    // Whoever does not wait for the answer any more finds the records in the trail.
-                    let _ = reply.send(result);
-                }
-                Ok(Message::Trail(shared, tiles)) => {
-                    self.trails.insert(shared.info.id, (shared, tiles));
-                }
-                Ok(Message::Stop(reply)) => {
-                    let _ = reply.send(self.stop());
-                    return;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(Message::Halt) | Err(RecvTimeoutError::Disconnected) => return,
-            }
-            if Instant::now() >= next_tick {
-                if self.tick().is_err() {
-                    Metrics::add(&self.metrics.publish_failures, 1);
-                }
-                next_tick = Instant::now() + self.timing.publish;
-            }
+        let mut go_on = true;
+        while go_on {
+            let patience = self.timing.publish.saturating_sub(self.since(self.last.tick_ns));
+            go_on = match inbox.recv_timeout(patience) {
+                Ok(message) => self.turn(Some(message)),
+                Err(RecvTimeoutError::Timeout) => self.turn(None),
+                Err(RecvTimeoutError::Disconnected) => false,
+            };
         }
+    }
+
+    /// Takes a message, if there is one, and does what is due; `false` where that was the last.
+    pub(crate) fn turn(&mut self, message: Option<Message>) -> bool {
+        match message {
+            Some(Message::Record(record)) => self.keep(record),
+            Some(Message::Append(records, reply)) => {
+                let result = self.append(&records, &[], None).map(drop);
+                // Whoever does not wait for the answer any more finds the records in the trail.
+                let _ = reply.send(result);
+            }
+            Some(Message::Trail(shared, tiles)) => {
+                self.trails.insert(shared.info.id, (shared, tiles));
+            }
+            Some(Message::Stop(reply)) => {
+                let _ = reply.send(self.stop());
+                return false;
+            }
+            Some(Message::Halt) => return false,
+            None => {}
+        }
+        if self.since(self.last.tick_ns) >= self.timing.publish {
+            if self.tick().is_err() {
+                Metrics::add(&self.metrics.publish_failures, 1);
+            }
+            self.last.tick_ns = self.now_ns();
+        }
+        true
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.env.clock.monotonic_ns()
+    }
+
+    fn since(&self, then_ns: u64) -> Duration {
+        Duration::from_nanos(self.now_ns().saturating_sub(then_ns))
     }
 
     fn keep(&mut self, record: Record) {
@@ -167,15 +186,15 @@ impl ControlThread {
         if self.sealer.age_ms() >= self.timing.epoch_age_ms {
             self.succeed()?;
         }
-        if self.last.refusals.elapsed() >= self.timing.refusals {
-            self.last.refusals = Instant::now();
+        if self.since(self.last.refusals_ns) >= self.timing.refusals {
+            self.last.refusals_ns = self.now_ns();
             for record in self.state.refusals.take() {
                 self.keep(record);
             }
         }
         let published = self.publish_trails();
         self.say(&published, None)?;
-        if self.last.batch.elapsed() >= self.timing.heartbeat {
+        if self.since(self.last.batch_ns) >= self.timing.heartbeat {
             self.append(&[], &[], None)?;
         }
         self.publish_control()
@@ -235,7 +254,7 @@ impl ControlThread {
         let batch = self.sealer.batch(records, published, close, leaf)?;
         self.commit(std::slice::from_ref(&batch.batch))?;
         self.sealer.accept(&batch);
-        self.last.batch = Instant::now();
+        self.last.batch_ns = self.now_ns();
         for item in published {
             let at = PublishedAt { size: item.size, root: item.root, control_leaf: leaf };
             self.state.set_published(item.trail, at);
@@ -273,7 +292,7 @@ impl ControlThread {
         // which the next start's open follows.
         self.commit(&[closing.batch.clone(), next.open.clone()])?;
         self.sealer = next.sealer;
-        self.last.batch = Instant::now();
+        self.last.batch_ns = self.now_ns();
         self.advance(&[]);
         Ok(())
     }
@@ -285,7 +304,7 @@ impl ControlThread {
             let published = self.tiles.publish(self.state.trail.as_ref(), head.size, &head.note);
             published.map_err(|error| self.trouble(error))?;
         }
-        if self.last.note.elapsed() >= self.timing.note { self.hand_out_note() } else { Ok(()) }
+        if self.since(self.last.note_ns) >= self.timing.note { self.hand_out_note() } else { Ok(()) }
     }
 
     /// Gives agents the newest control checkpoint from now on.
@@ -297,7 +316,7 @@ impl ControlThread {
             self.artefacts.put(&note).map_err(|error| self.trouble(error.into()))?;
             self.state.set_note(ControlNote { hash, note });
         }
-        self.last.note = Instant::now();
+        self.last.note_ns = self.now_ns();
         Ok(())
     }
 

@@ -97,6 +97,7 @@ impl ControlParts {
             note: ms(config.note_interval_ms),
             epoch_age_ms: config.epoch_age_ms,
         };
+        let last = LastTimes::at(self.env.clock.monotonic_ns());
         let mut thread = ControlThread {
             env: self.env,
             writer,
@@ -110,7 +111,7 @@ impl ControlParts {
             timing,
             health: self.health,
             metrics: self.metrics,
-            last: LastTimes::now(),
+            last,
         };
         thread.begin_epoch(&epoch.open, &epoch.evidence)?;
         Ok((thread, handle, inbox))

@@ -9,7 +9,7 @@ use sealtrail_keys::KeyFileError;
 
 use crate::config::ConfigError;
 use crate::control::{ControlError, SealError};
-use crate::env::RandomError;
+use crate::env::NoRandomness;
 use crate::storage::LockError;
 use crate::trail::StartError;
 
@@ -52,7 +52,7 @@ pub enum LedgerError {
     Key(#[from] KeyError),
     /// No randomness.
     #[error(transparent)]
-    Random(#[from] RandomError),
+    Random(#[from] NoRandomness),
     /// A trail cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),

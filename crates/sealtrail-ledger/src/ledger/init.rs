@@ -8,6 +8,7 @@ use sealtrail_core::key::Signer;
 use sealtrail_core::merkle::Frontier;
 use sealtrail_core::name::{Identity, LedgerName, TrailId, TreeSize};
 use sealtrail_core::statement::{Close, CloseReason};
+use sealtrail_env::create_dirs_durably;
 use sealtrail_keys::create_key_file;
 
 use crate::config::Config;
@@ -62,7 +63,7 @@ impl Ledger {
     ) -> Result<Initialised, LedgerError> {
         let files = Files::new(env.disk.clone(), Layout::new(directory));
         make_directories(directory, &files)?;
-        let _lock = Lock::take(&files.layout.lock())?;
+        let _lock = Lock::take(files.disk.as_ref(), &files.layout.lock())?;
         let key = create_key_file(&files.layout.checkpoint_key())?;
         let private = files.layout.private();
         files.disk.sync_dir(&private).map_err(io(&private))?;
@@ -79,7 +80,7 @@ impl Ledger {
 
 fn make_directories(directory: &Path, files: &Files) -> Result<(), LedgerError> {
     let disk = &files.disk;
-    disk.create_dirs(directory).map_err(io(directory))?;
+    create_dirs_durably(disk.as_ref(), directory).map_err(io(directory))?;
     if !disk.list(directory).map_err(io(directory))?.is_empty() {
         return Err(LedgerError::NotEmpty(directory.to_owned()));
     }

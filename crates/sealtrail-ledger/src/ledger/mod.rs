@@ -5,6 +5,7 @@ mod error;
 mod init;
 mod open;
 mod running;
+mod stepped;
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -20,6 +21,7 @@ use crate::storage::Lock;
 
 pub use error::LedgerError;
 pub use init::{InitOptions, Initialised};
+pub use stepped::Stepped;
 
 /// Name of the control trail, of its stream and of its retention class.
 const CONTROL: &str = "control";

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, RwLock};
 
 use sealtrail_core::body::Decompressor;
@@ -10,18 +11,21 @@ use sealtrail_core::key::Signer;
 use sealtrail_core::name::{LedgerName, TrailId};
 use sealtrail_core::statement::{Claims, Known};
 use sealtrail_keys::load_key_file;
+use tokio::sync::mpsc;
 
 use crate::admission::{Admission, SeenNotes, Workers};
 use crate::api::{App, BodyReader};
 use crate::challenge::Challenges;
 use crate::config::{Config, ms};
-use crate::control::{ControlHandle, Fold, PublishedAt, Record, Sealer, View, predecessor};
+use crate::control::{
+    ControlHandle, ControlThread, Fold, Message, PublishedAt, Record, Sealer, View, predecessor,
+};
 use crate::env::Environment;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::storage::{Artefacts, Files, Layout, Lock, Quarantine, SegmentLimits};
 use crate::trail::{
-    Sequencer, SequencerHandle, StartContext, Started, TrailInfo, TrailWriter, check_published, start_trail,
+    Command, Sequencer, StartContext, Started, TrailInfo, TrailWriter, check_published, start_trail,
 };
 
 use super::control::{ControlParts, control_info, control_limits, control_settings, data_limits};
@@ -43,17 +47,22 @@ impl Ledger {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with(directory: &Path, config: Config, env: Environment) -> Result<Self, LedgerError> {
-        config.check()?;
-        let files = Files::new(env.disk.clone(), Layout::new(directory));
-        let (name, control) = read_ledger_json(directory, &files)?;
-        let lock = Lock::take(&files.layout.lock())?;
-        clear_scratch(&files)?;
-        let signer: Arc<dyn Signer> = Arc::new(load_key_file(&files.layout.checkpoint_key())?);
-        let ledger = ledger_key(&name, signer.as_ref())?;
-        let (health, metrics) = (Health::default(), Arc::new(Metrics::default()));
-        let opening = Opening { files, ledger, signer, env, config, health, metrics };
-        opening.open(control, lock)
+        read_back(directory, config, env)?.run()
     }
+}
+
+/// Takes the lock, reads everything back and begins a control epoch; nothing runs yet.
+pub(super) fn read_back(directory: &Path, config: Config, env: Environment) -> Result<Ready, LedgerError> {
+    config.check()?;
+    let files = Files::new(env.disk.clone(), Layout::new(directory));
+    let (name, control) = read_ledger_json(directory, &files)?;
+    let lock = Lock::take(files.disk.as_ref(), &files.layout.lock())?;
+    clear_scratch(&files)?;
+    let signer: Arc<dyn Signer> = Arc::new(load_key_file(&files.layout.checkpoint_key())?);
+    let ledger = ledger_key(&name, signer.as_ref())?;
+    let (health, metrics) = (Health::default(), Arc::new(Metrics::default()));
+    let opening = Opening { files, ledger, signer, env, config, health, metrics };
+    opening.open(control, lock)
 }
 
 fn read_ledger_json(directory: &Path, files: &Files) -> Result<(LedgerName, TrailId), LedgerError> {
@@ -99,7 +108,7 @@ struct ControlRead {
 }
 
 impl Opening {
-    fn open(self, control: TrailId, lock: Lock) -> Result<Ledger, LedgerError> {
+    fn open(self, control: TrailId, lock: Lock) -> Result<Ready, LedgerError> {
         let read = self.read_control(control)?;
         let trails = self.read_trails(&read)?;
         let cut = trails.iter().map(|started| started.cut_bytes).sum::<u64>() + read.started.cut_bytes;
@@ -124,28 +133,28 @@ impl Opening {
         thread.publish_control()?;
         thread.hand_out_note()?;
         let app = self.app(handle)?;
-        let mut threads = Vec::new();
+        let mut sequencers = Vec::new();
         let mut handles = BTreeMap::new();
         for started in trails {
             let shared = started.writer.shared().clone();
             thread.trails.insert(shared.info.id, (shared, started.tiles));
-            let (handle, join) = self.spawn(&app, started.writer, started.epochs)?;
+            let sequencer = sequencer(&app, &self.env, &self.config, started.writer, started.epochs);
+            let (handle, commands) = sequencer.queue();
             handles.insert(handle.shared.info.id, handle);
-            threads.push(join);
+            sequencers.push((sequencer, commands));
         }
         *app.trails.write().unwrap_or_else(std::sync::PoisonError::into_inner) = handles;
-        let builder = std::thread::Builder::new().name("control".to_owned());
-        let control_thread = builder.spawn(move || thread.run(inbox)).map_err(io(Path::new("control")))?;
-        Ok(Ledger {
+        let ledger = Ledger {
             app,
             config: self.config,
             env: self.env,
             signer: self.signer,
             name: self.ledger.name().clone(),
-            threads: Mutex::new(threads),
-            control_thread: Some(control_thread),
+            threads: Mutex::default(),
+            control_thread: None,
             _lock: lock,
-        })
+        };
+        Ok(Ready { ledger, control: (thread, inbox), sequencers })
     }
 
     fn context(&self, limits: SegmentLimits) -> StartContext<'_> {
@@ -226,26 +235,40 @@ impl Opening {
             trails: RwLock::default(),
         }))
     }
+}
 
-    fn spawn(
-        &self,
-        app: &App,
-        writer: TrailWriter,
-        epochs: crate::trail::EpochTable,
-    ) -> Result<(SequencerHandle, std::thread::JoinHandle<()>), LedgerError> {
-        spawn_sequencer(app, &self.env, &self.config, writer, epochs)
+/// A ledger none of whose threads runs yet.
+pub(super) struct Ready {
+    pub(super) ledger: Ledger,
+    pub(super) control: (ControlThread, Receiver<Message>),
+    pub(super) sequencers: Vec<(Sequencer, mpsc::Receiver<Command>)>,
+}
+
+impl Ready {
+    /// Starts the threads.
+    fn run(self) -> Result<Ledger, LedgerError> {
+        let Self { mut ledger, control: (control, inbox), sequencers } = self;
+        let builder = std::thread::Builder::new().name("control".to_owned());
+        let thread = builder.spawn(move || control.run(inbox)).map_err(io(Path::new("control")))?;
+        ledger.control_thread = Some(thread);
+        let mut threads = Vec::new();
+        for (sequencer, commands) in sequencers {
+            threads.push(sequencer.spawn(commands).map_err(io(Path::new("trail")))?);
+        }
+        ledger.threads = Mutex::new(threads);
+        Ok(ledger)
     }
 }
 
-/// Starts a trail's thread.
-pub(super) fn spawn_sequencer(
+/// A trail's sequencer.
+pub(super) fn sequencer(
     app: &App,
     env: &Environment,
     config: &Config,
     writer: TrailWriter,
     epochs: crate::trail::EpochTable,
-) -> Result<(SequencerHandle, std::thread::JoinHandle<()>), LedgerError> {
-    let sequencer = Sequencer {
+) -> Sequencer {
+    Sequencer {
         writer,
         epochs,
         env: env.clone(),
@@ -253,6 +276,5 @@ pub(super) fn spawn_sequencer(
         control: app.control.clone(),
         metrics: app.metrics.clone(),
         hole_window_ns: config.hole_window_ms.saturating_mul(1_000_000),
-    };
-    sequencer.spawn().map_err(io(Path::new("trail")))
+    }
 }

@@ -1,6 +1,7 @@
 //! A running ledger: trails and streams are added, statements taken, in the end it is closed.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, PoisonError};
 
@@ -19,7 +20,7 @@ use super::Ledger;
 use super::control::data_limits;
 use super::error::{LedgerError, io};
 use super::init::make_trail_directory;
-use super::open::spawn_sequencer;
+use super::open::sequencer;
 
 impl Ledger {
     /// Adds a trail; on return it can be written to by the streams that are added to it. Blocks for some syncs.
@@ -54,8 +55,9 @@ impl Ledger {
         let segments = SegmentWriter::new(files.clone(), trail, data_limits(&self.config), 0, 0, None);
         let (health, metrics) = (self.app.health.clone(), self.app.metrics.clone());
         let writer = TrailWriter::new(shared.clone(), segments, Frontier::default(), health, metrics);
-        let (handle, thread) =
-            spawn_sequencer(&self.app, &self.env, &self.config, writer, EpochTable::default())?;
+        let sequencer = sequencer(&self.app, &self.env, &self.config, writer, EpochTable::default());
+        let (handle, commands) = sequencer.queue();
+        let thread = sequencer.spawn(commands).map_err(io(Path::new("trail")))?;
         let tiles = TileWriter::new(files.clone(), trail, TreeSize(0));
         self.app.control.send(Message::Trail(shared, tiles))?;
         threads.push(thread);

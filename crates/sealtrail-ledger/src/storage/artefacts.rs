@@ -62,3 +62,38 @@ impl Artefacts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use sealtrail_env::create_dirs_durably;
+    use sealtrail_testkit::disk::{Op, SimDisk};
+
+    use super::*;
+    use crate::storage::Layout;
+
+    /// T28: an artefact that is there already, but perhaps not for ever, is made durable by whoever keeps it again.
+    #[test]
+    fn an_artefact_kept_again_is_durable() {
+        for seed in 0..20 {
+            let disk = SimDisk::new();
+            let files = Files::new(Arc::new(disk.clone()), Layout::new(Path::new("/ledger")));
+            for directory in [files.layout.artefacts(), files.layout.scratch()] {
+                create_dirs_durably(&disk, &directory).unwrap();
+            }
+            let above = files.layout.artefacts();
+            disk.set_fault(move |op, path, _| {
+                (op == Op::SyncDir && path.parent() == Some(&above)).then_some(ErrorKind::Other)
+            });
+            Artefacts::new(files.clone(), Health::default()).put(b"evidence").unwrap_err();
+            disk.heal();
+            let artefacts = Artefacts::new(files.clone(), Health::default());
+            let hash = artefacts.put(b"evidence").unwrap();
+            let files = Files::new(Arc::new(disk.crashed(seed)), files.layout);
+            assert!(Artefacts::new(files, Health::default()).get(&hash).unwrap().is_some(), "seed {seed}");
+        }
+    }
+}

@@ -1,10 +1,13 @@
 //! The writer's lock: one process writes a ledger's directory.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
+use super::{Disk, DiskFile, write_at};
+
+/// Ten digits hold any process id; whatever else stands there is not shown.
+const HOLDER_BYTES_MAX: usize = 10;
 
 /// Why the lock was not had.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +31,14 @@ pub enum LockError {
 }
 
 /// The lock on a ledger's directory. The system lets go of it when the process ends, however it ends.
-#[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _file: Arc<dyn DiskFile>,
+}
+
+impl std::fmt::Debug for Lock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lock")
+    }
 }
 
 impl Lock {
@@ -38,24 +46,17 @@ impl Lock {
     ///
     /// # Errors
     /// [`LockError::Held`] where another process, or another ledger in this one, has it.
-    pub fn take(path: &Path) -> Result<Self, LockError> {
+    pub fn take(disk: &dyn Disk, path: &Path) -> Result<Self, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
-        let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut holder = String::new();
-                // Ten digits hold any process id; whatever else stands there is not shown.
-                let read = (&mut file).take(10).read_to_string(&mut holder);
-                let known = read.is_ok() && !holder.is_empty() && holder.bytes().all(|b| b.is_ascii_digit());
-                let holder = if known { holder } else { "unknown".to_owned() };
-                return Err(LockError::Held { path: path.to_owned(), holder });
-            }
-            Err(error) => return Err(io(error.into())),
-        }
-        file.set_len(0).map_err(io)?;
-        file.write_all(std::process::id().to_string().as_bytes()).map_err(io)?;
+        let Some(file) = disk.lock(path).map_err(io)? else {
+            let holder = disk.read(path, HOLDER_BYTES_MAX).unwrap_or_default();
+            let known = !holder.is_empty() && holder.iter().all(u8::is_ascii_digit);
+            let holder =
+                if known { String::from_utf8_lossy(&holder).into_owned() } else { "unknown".to_owned() };
+            return Err(LockError::Held { path: path.to_owned(), holder });
+        };
+        file.set_size(0).map_err(io)?;
+        write_at(file.as_ref(), std::process::id().to_string().as_bytes(), 0).map_err(io)?;
         Ok(Self { _file: file })
     }
 }

@@ -11,7 +11,10 @@ use sealtrail_core::segment::{IndexPair, ItemKind, SegmentHeader, file_name};
 
 use super::segment_reader::{read_header, read_index, used_bytes, valid_prefix};
 use super::segment_writer::Active;
-use super::{DiskFile, EntryIndex, Files, SegmentLimits, SegmentWriter, read_item};
+use super::{DiskFile, EntryIndex, Files, SegmentLimits, SegmentWriter, read_item, write_at};
+
+/// Bytes written again at a time.
+const REWRITE_BYTES: u64 = 1 << 20;
 
 /// Why a trail's segments cannot be read back.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +74,8 @@ impl Met<'_> {
     }
 }
 
-/// Reads a trail's segments in order, the first `published` entries of which a checkpoint covers; `visit` hears of every entry and says what is wrong with it, if anything.
+/// Reads a trail's segments in order; `visit` hears of every entry and says what is wrong with it, if anything. The first
+/// `published` entries are known to be durable; what follows is made so.
 ///
 /// # Errors
 /// [`RecoveryError`].
@@ -84,7 +88,7 @@ pub(crate) fn recover(
 ) -> Result<Recovered, RecoveryError> {
     let count = count_segments(files, trail)?;
     let mut walk =
-        Walk { files, trail, published, index: EntryIndex::default(), entries: 0, cut_bytes: 0, visit };
+        Walk { files, trail, index: EntryIndex::default(), entries: 0, cut_bytes: 0, published, visit };
     let mut active = None;
     for number in 0..count {
         active = walk.segment(number, number + 1 == count)?;
@@ -96,8 +100,10 @@ pub(crate) fn recover(
 /// The number of segment files, which must be numbered from 0 without gaps.
 fn count_segments(files: &Files, trail: TrailId) -> Result<u64, RecoveryError> {
     let directory = files.layout.segments(trail);
-    let names =
-        files.disk.list(&directory).map_err(|source| RecoveryError::Io { path: directory, source })?;
+    let io = |source| RecoveryError::Io { path: directory.clone(), source };
+    let names = files.disk.list(&directory).map_err(io)?;
+    // An earlier process may have died before a new segment's name was durable.
+    files.disk.sync_dir(&directory).map_err(io)?;
     let mut names: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
     names.retain(|name| name.ends_with(".seg"));
     names.sort();
@@ -114,10 +120,11 @@ fn count_segments(files: &Files, trail: TrailId) -> Result<u64, RecoveryError> {
 struct Walk<'a> {
     files: &'a Files,
     trail: TrailId,
-    published: u64,
     index: EntryIndex,
     entries: u64,
     cut_bytes: u64,
+    /// Entries known to be durable.
+    published: u64,
     visit: &'a mut dyn FnMut(&Met<'_>) -> Result<(), &'static str>,
 }
 
@@ -134,16 +141,24 @@ impl Walk<'_> {
         self.check_header(&header, number).map_err(damaged)?;
         self.index.begin_segment(number);
         if let Some(pairs) = read_index(file.as_ref(), file_bytes).map_err(io)? {
+            let first = self.entries;
             self.entries(file.as_ref(), file_bytes, &pairs, &path)?;
+            if last {
+                let from =
+                    self.first_unpublished(first, &pairs).or_else(|| pairs.last().map(|pair| pair.entry));
+                make_durable(file.as_ref(), from.unwrap_or(start), file_bytes).map_err(io)?;
+            }
             return Ok(None);
         }
         if !last {
             return Err(damaged("it is unfinished, and later ones are there"));
         }
-        let prefix =
-            valid_prefix(file.as_ref(), start, file_bytes, self.published.saturating_sub(self.entries))
-                .map_err(io)?;
+        let first = self.entries;
+        let prefix = valid_prefix(file.as_ref(), start, file_bytes, self.published.saturating_sub(first))
+            .map_err(io)?;
         let started_ns = self.entries(file.as_ref(), file_bytes, &prefix.pairs, &path)?;
+        let from = self.first_unpublished(first, &prefix.pairs).unwrap_or(prefix.end);
+        make_durable(file.as_ref(), from, prefix.end).map_err(io)?;
         let allocated = self.cut(&file, prefix.end, file_bytes).map_err(io)?;
         Ok(Some(Active {
             number,
@@ -154,6 +169,12 @@ impl Walk<'_> {
             allocated,
             pairs: prefix.pairs,
         }))
+    }
+
+    /// Where the first entry that was not published begins in a segment whose first entry has the index `first`.
+    fn first_unpublished(&self, first: u64, pairs: &[IndexPair]) -> Option<u64> {
+        let skip = usize::try_from(self.published.saturating_sub(first)).unwrap_or(usize::MAX);
+        pairs.get(skip).map(|pair| if pair.body == 0 { pair.entry } else { pair.body })
     }
 
     fn check_header(&self, header: &SegmentHeader, number: u64) -> Result<(), &'static str> {
@@ -203,5 +224,104 @@ impl Walk<'_> {
         }
         file.sync_data()?;
         Ok(if torn > 0 { end } else { file_bytes })
+    }
+}
+
+/// Writes what stands between two offsets once more and syncs it. A process whose sync failed leaves bytes that are read
+/// back from memory and are not on the disk, and that a further sync no longer writes; so reading is no proof. The same
+/// bytes are written in their place: whatever happens meanwhile, what was durable stays.
+fn make_durable(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    let mut at = from;
+    while at < to {
+        let count = (to - at).min(REWRITE_BYTES);
+        // At most `REWRITE_BYTES`.
+        let mut bytes = vec![0; count as usize];
+        file.read_exact_at(&mut bytes, at)?;
+        write_at(file, &bytes, at)?;
+        at += count;
+    }
+    if from < to { file.sync_data() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::path::Path;
+
+    use sealtrail_core::entry::LedgerPart;
+    use sealtrail_core::name::Name;
+    use sealtrail_env::create_dirs_durably;
+    use sealtrail_testkit::disk::{Op, SimDisk};
+
+    use super::super::{Item, Layout, Need, ReserveError};
+    use super::*;
+
+    const TRAIL: TrailId = TrailId([1; 16]);
+    const LIMITS: SegmentLimits = SegmentLimits { bytes: 16 << 10, window_ns: 1_000 };
+
+    fn files(disk: &SimDisk) -> Files {
+        Files::new(Arc::new(disk.clone()), Layout::new(Path::new("/ledger")))
+    }
+
+    fn disk() -> SimDisk {
+        let disk = SimDisk::new();
+        for directory in [files(&disk).layout.segments(TRAIL), files(&disk).layout.scratch()] {
+            create_dirs_durably(&disk, &directory).unwrap();
+        }
+        disk
+    }
+
+    fn found(disk: &SimDisk) -> Recovered {
+        recover(&files(disk), TRAIL, LIMITS, 0, &mut |_| Ok(())).unwrap()
+    }
+
+    fn count(recovered: &Recovered) -> u64 {
+        (0..).take_while(|leaf| recovered.index.place(*leaf).is_some()).count() as u64
+    }
+
+    fn reserve(writer: &mut SegmentWriter, now_ns: u64) -> Result<(), ReserveError> {
+        let class = Name::new("c").unwrap();
+        writer.reserve(&Need { entries: 1, bytes: 3_000, class: &class, now_ns })
+    }
+
+    fn append(writer: &mut SegmentWriter, fill: u8) -> bool {
+        let ledger_part = LedgerPart { received_at_ns: 1, control_size: 1, collateral: None };
+        let entry = Entry { statement: &[fill; 2_000], ledger_part }.encode();
+        writer.append(&[&Item { body: Default::default(), entry }]).is_ok()
+    }
+
+    /// T29: what a failed sync left in memory is read back by the next process, and durable from then on.
+    #[test]
+    fn what_a_failed_sync_left_behind_is_written_again() {
+        for seed in 0..20 {
+            let disk = disk();
+            let mut writer = found(&disk).writer;
+            reserve(&mut writer, 0).unwrap();
+            assert!(append(&mut writer, 1));
+            disk.set_fault(|op, _, _| (op == Op::Sync).then_some(ErrorKind::Other));
+            assert!(!append(&mut writer, 2));
+            let disk = disk.killed();
+            let recovered = found(&disk);
+            assert_eq!(count(&recovered), 2);
+            assert_eq!(count(&found(&disk.crashed(seed))), 2, "seed {seed}");
+        }
+    }
+
+    /// T28: a segment that was begun when the process died keeps its name.
+    #[test]
+    fn a_segment_found_at_the_start_keeps_its_name() {
+        for seed in 0..20 {
+            let disk = disk();
+            let mut writer = found(&disk).writer;
+            reserve(&mut writer, 0).unwrap();
+            assert!(append(&mut writer, 1));
+            disk.set_fault(|op, _, _| (op == Op::SyncDir).then_some(ErrorKind::Other));
+            assert!(matches!(reserve(&mut writer, 5_000), Err(ReserveError::Failed(_))));
+            let disk = disk.killed();
+            let mut recovered = found(&disk);
+            reserve(&mut recovered.writer, 5_000).unwrap();
+            assert!(append(&mut recovered.writer, 2));
+            assert_eq!(count(&found(&disk.crashed(seed))), 2, "seed {seed}");
+        }
     }
 }

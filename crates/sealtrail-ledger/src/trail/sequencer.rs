@@ -112,25 +112,33 @@ impl Sequencer {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub(crate) fn spawn(self) -> std::io::Result<(SequencerHandle, JoinHandle<()>)> {
-        let (queue, inbox) = mpsc::channel(QUEUE_MAX);
-        let handle = SequencerHandle { shared: self.writer.shared().clone(), queue };
+    pub(crate) fn spawn(self, inbox: mpsc::Receiver<Command>) -> std::io::Result<JoinHandle<()>> {
         let name = format!("trail-{}", self.writer.shared().info.id);
-        let thread = std::thread::Builder::new().name(name).spawn(move || self.run(inbox))?;
-        Ok((handle, thread))
+        std::thread::Builder::new().name(name).spawn(move || self.run(inbox))
+    }
+
+    /// The queue before this sequencer.
+    pub(crate) fn queue(&self) -> (SequencerHandle, mpsc::Receiver<Command>) {
+        let (queue, inbox) = mpsc::channel(QUEUE_MAX);
+        (SequencerHandle { shared: self.writer.shared().clone(), queue }, inbox)
     }
 
     fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
         while let Some(first) = inbox.blocking_recv() {
-            let mut group = Group::default();
-            group.add(first);
-            while group.bytes < GROUP_BYTES_MAX {
-                let Ok(next) = inbox.try_recv() else { break };
-                group.add(next);
-            }
-            self.process(group);
+            self.turn(first, &mut inbox);
         }
         self.writer.close();
+    }
+
+    /// Decides about a command and those queued behind it, as one group.
+    pub(crate) fn turn(&mut self, first: Command, inbox: &mut mpsc::Receiver<Command>) {
+        let mut group = Group::default();
+        group.add(first);
+        while group.bytes < GROUP_BYTES_MAX {
+            let Ok(next) = inbox.try_recv() else { break };
+            group.add(next);
+        }
+        self.process(group);
     }
 
     fn process(&mut self, mut group: Group) {

@@ -10,10 +10,10 @@ use sealtrail_core::entry::LedgerPart;
 use sealtrail_core::name::TrailId;
 use sealtrail_ledger::env::Environment;
 use sealtrail_ledger::{Config, InitOptions, Ledger};
+use sealtrail_testkit::disk::{Op, SimDisk};
 use sealtrail_verify::{Directory, Options, verify};
 
 use crate::agent::{Agent, Attester, Batch, Batched, Challenged, name};
-use crate::disk::{Op, SimDisk};
 use crate::harness::{Home, Running, fast, serve};
 
 fn environment(disk: &SimDisk) -> Environment {

@@ -13,7 +13,6 @@ mod agent;
 mod client;
 mod concurrency;
 mod control;
-mod disk;
 mod evidence;
 mod faults;
 mod files;

@@ -1,12 +1,13 @@
-//! The disk: the few operations the ledger needs, behind a trait so that faults can be put in their way.
+//! The disk: the few operations that are needed, behind a trait so that faults can be put in their way.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Read as _};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 
 /// Most slices in one `pwritev` call: Linux's IOV_MAX.
 const SLICES_MAX: usize = 1024;
@@ -40,6 +41,19 @@ pub trait Disk: Send + Sync {
     /// Disk trouble.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
 
+    /// As [`Self::create`], for what only the owner may read.
+    ///
+    /// # Errors
+    /// Disk trouble.
+    fn create_private(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Takes the lock on a file, made where it is missing; `None` where somebody else has it. Dropping the file lets go
+    /// of it, and so does the system when the process ends, however it ends.
+    ///
+    /// # Errors
+    /// Disk trouble.
+    fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskFile>>>;
+
     /// Gives a file another name, replacing what had it.
     ///
     /// # Errors
@@ -70,6 +84,12 @@ pub trait Disk: Send + Sync {
     /// Disk trouble.
     fn list(&self, path: &Path) -> io::Result<Vec<(String, u64)>>;
 
+    /// When a file's content last changed, ns since 1970.
+    ///
+    /// # Errors
+    /// Disk trouble; `NotFound` where there is none.
+    fn modified_ns(&self, path: &Path) -> io::Result<u64>;
+
     /// Reads a whole file of at most `max` bytes.
     ///
     /// # Errors
@@ -94,7 +114,7 @@ pub trait DiskFile: Send + Sync {
     /// Makes content durable, and as much of the metadata as is needed to read it back.
     ///
     /// # Errors
-    /// Disk trouble. Never to be tried again: see [`crate::health`].
+    /// Disk trouble. Never to be tried again: what the kernel dropped it will not say.
     fn sync_data(&self) -> io::Result<()>;
 
     /// The length in bytes.
@@ -139,6 +159,22 @@ impl Disk for RealDisk {
         Ok(Arc::new(options.read(true).write(true).create(true).truncate(true).open(path)?))
     }
 
+    fn create_private(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        Ok(Arc::new(options.open(path)?))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Arc::new(file))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
     }
@@ -159,10 +195,15 @@ impl Disk for RealDisk {
         std::fs::read_dir(path)?
             .map(|entry| {
                 let entry = entry?;
-                // A name that is not UTF-8 is none of the ledger's; its lossy form equals none either.
+                // A name that is not UTF-8 is none of ours; its lossy form equals none either.
                 Ok((entry.file_name().to_string_lossy().into_owned(), entry.metadata()?.len()))
             })
             .collect()
+    }
+
+    fn modified_ns(&self, path: &Path) -> io::Result<u64> {
+        let since = std::fs::metadata(path)?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn read(&self, path: &Path, max: usize) -> io::Result<Vec<u8>> {
@@ -224,12 +265,32 @@ fn write_zeros(file: &File, size: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a directory and those above it, with durable names. A process that was killed may have left one whose name is not
+/// durable, so that of `path` itself is synced in any case.
+///
+/// # Errors
+/// Disk trouble.
+pub fn create_dirs_durably(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let missing = |dir: &&Path| disk.list(dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let made = path.ancestors().take_while(missing).count().max(1);
+    disk.create_dirs(path)?;
+    for above in path.ancestors().skip(1).take(made) {
+        // A relative path begins in the working directory.
+        disk.sync_dir(if above.as_os_str().is_empty() { Path::new(".") } else { above })?;
+    }
+    Ok(())
+}
+
 /// Writes one slice of bytes at an offset.
-pub(crate) fn write_at(file: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+///
+/// # Errors
+/// As [`DiskFile::write_all_at`].
+pub fn write_at(file: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_all_at(&mut [IoSlice::new(bytes)], offset)
 }
 
 /// Whether an error says that the disk (or a quota on it) is full.
-pub(crate) fn is_full(error: &io::Error) -> bool {
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

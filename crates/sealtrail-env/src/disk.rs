@@ -219,6 +219,8 @@ impl DiskFile for File {
     }
 
     fn write_all_at(&self, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+        // Drops slices without bytes, of which the system would say that it wrote none.
+        IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
             let batch = slices.get(..SLICES_MAX).unwrap_or(slices);
             let written = match rustix::io::pwritev(self, batch, offset) {

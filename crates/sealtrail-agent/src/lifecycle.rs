@@ -239,7 +239,9 @@ impl Lifecycle {
                     self.challenge().await?
                 }
             };
-            let predecessor = predecessor.or_else(|| predecessor_by_ledger(&used));
+            // Where the ledger has a newer epoch, it took an earlier open whose answer was lost: that one comes before.
+            let newest = |own: &Predecessor| used.last.is_none_or(|last| last.epoch == own.epoch);
+            let predecessor = predecessor.filter(newest).or_else(|| predecessor_by_ledger(&used));
             let began = Instant::now();
             let open = self.opener.open(&used, signer, predecessor);
             let opened = interruptible(&mut self.inbox, &self.progress, open).await?;

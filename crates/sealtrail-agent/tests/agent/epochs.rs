@@ -58,6 +58,25 @@ async fn an_old_epoch_gives_way_to_its_successor_without_losing_a_request() {
     }
 }
 
+/// The ledger has the epoch although nobody heard of it: the next one follows that, and not the one before it.
+#[tokio::test]
+async fn an_open_whose_answer_was_lost_is_followed() {
+    let world = World::with("age_max_ms = 1000");
+    let agent = world.start();
+    world.ledger.set(Mode::LostOpen);
+    eventually("followed", || world.ledger.state().epoch_order.len() >= 3);
+    eventually("ready", || agent.status().phase == Phase::Ready);
+    assert_eq!(post(agent.http_address(), one("after")).await.status, StatusCode::OK);
+    agent.shutdown();
+    world.assert_no_violations();
+    let state = world.ledger.state();
+    let predecessors: Vec<_> =
+        state.epoch_order[1..3].iter().map(|id| state.epochs[id].open.predecessor.unwrap()).collect();
+    assert_eq!((predecessors[0].epoch, predecessors[0].known), (state.epoch_order[0], Known::Itself));
+    assert_eq!((predecessors[1].epoch, predecessors[1].known), (state.epoch_order[1], Known::Ledger));
+    assert_eq!(predecessors[1].sequence, None);
+}
+
 #[tokio::test]
 async fn an_epoch_that_cannot_be_followed_ends_at_its_age() {
     let world = World::with("age_max_ms = 1000");

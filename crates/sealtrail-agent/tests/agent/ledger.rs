@@ -54,6 +54,8 @@ pub enum Mode {
     OtherHistory,
     /// Refuses one batch for good.
     RefuseOnce,
+    /// Takes one open and loses the answer.
+    LostOpen,
     /// Refuses every open.
     RefuseOpen,
     /// Says once that the sequence is ahead, from the first batch of the epoch.
@@ -282,6 +284,10 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     } else {
         published(&shared, &mut state, &path)
     };
+    if state.mode() == Mode::LostOpen && path.ends_with("/epochs") {
+        state.mode = Some(Mode::Good);
+        return Err(std::io::Error::other("lost"));
+    }
     if state.mode() == Mode::Unavailable {
         return Ok(problem(&Problem(503, "unavailable", String::new(), None)));
     }
@@ -427,6 +433,10 @@ fn epoch(shared: &Shared, state: &mut State, body: &[u8]) -> Answered {
     if let Some(predecessor) = claims.predecessor {
         let before =
             state.epochs.get(&predecessor.epoch).ok_or_else(|| refused("predecessor-unknown", ""))?;
+        let follows = |epoch: &Epoch| epoch.open.predecessor.is_some_and(|p| p.epoch == predecessor.epoch);
+        if state.epochs.values().any(follows) {
+            return Err(refused("predecessor-conflict", ""));
+        }
         let last = before.batches.last_key_value();
         if last
             .map(|(sequence, (identity, _))| (Some(*sequence), *identity))

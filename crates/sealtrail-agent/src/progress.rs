@@ -100,9 +100,14 @@ impl Progress {
         self.0.reached.send_modify(|reached| {
             reached.pending = reached.pending.saturating_sub(1);
             let Some(ordinal) = ordinal else { return };
-            if refused {
+            // Batches are settled in order: one that is passed over was damaged in the outbox, and nobody has it.
+            let lost = reached.committed.max(ordinal.saturating_sub(REFUSED_MAX as u64))..ordinal;
+            if refused || !lost.is_empty() {
                 let set = Arc::make_mut(&mut reached.refused);
-                set.insert(ordinal);
+                set.extend(lost);
+                if refused {
+                    set.insert(ordinal);
+                }
                 while set.len() > REFUSED_MAX {
                     set.pop_first();
                 }
@@ -190,5 +195,21 @@ impl Progress {
     /// Whether everything is to end at once.
     pub(crate) fn aborted(&self) -> bool {
         self.0.aborted.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_batch_that_is_passed_over_is_not_called_committed() {
+        let progress = Progress::new(0, 0, 1);
+        for ordinal in [0, 3] {
+            progress.settle(0, Some(ordinal), false);
+        }
+        for (ordinal, fate) in [(0, Fate::Safe), (1, Fate::Lost), (2, Fate::Lost), (3, Fate::Safe)] {
+            assert_eq!(progress.wait(ordinal, Acknowledge::Committed).await, fate, "{ordinal}");
+        }
     }
 }

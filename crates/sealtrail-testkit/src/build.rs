@@ -61,6 +61,7 @@ impl Epoch {
 }
 
 /// A ledger being built.
+#[derive(Clone)]
 pub struct Builder {
     /// What stands so far.
     pub image: Image,

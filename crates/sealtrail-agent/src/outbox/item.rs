@@ -13,6 +13,10 @@
 //! | 3 batch | `[1, statement, digests, stored body]`; digests: null, or `[header line, salt, [hash, …]]` |
 //! | 4 committed | `[1, epoch, sequence, held]`: verified receipts cover the epoch's batches up to this one |
 //! | 5 digests | `[1, statement, [header line, salt, [hash, …]]]`: what is kept of a committed batch |
+//! | 6 synced | `[1, mark, below]`: the file was synced below that offset before this was written |
+//!
+//! Items 2 and 3 have a 6 before them. Its *mark* is 16 bytes found nowhere else, so that reading can go on behind damage, and
+//! its *below* tells damage from a write that was not finished: what had been synced was finished.
 //!
 //! *held* is `[trail size, trail root, control size, control root]`: the largest checkpoints that were verified.
 //! *digests* lets the request digests in a header line be believed on the batch's signature alone, without the body: the
@@ -27,6 +31,12 @@ use sealtrail_core::statement::{INTEGER_MAX, Place, STATEMENT_BYTES_MAX};
 
 /// What a file begins with.
 pub(crate) const MAGIC: &[u8; 20] = b"sealtrail/outbox/v1\n";
+
+/// What the payload of a synced item begins with: an array of three, the number 1, and the mark.
+pub(crate) const SYNCED: &[u8; 19] = b"\x83\x01\x50sealtrail/synced";
+
+/// The mark in it.
+const MARK: &[u8; 16] = b"sealtrail/synced";
 
 /// Bytes of an item's head: length, kind, CRC.
 pub(crate) const HEAD_BYTES: usize = 9;
@@ -44,7 +54,7 @@ pub(crate) const RECEIPT_BYTES_MAX: usize = 256 << 10;
 /// Why an item was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ItemError {
-    /// The kind is none of the five.
+    /// The kind is none of the six.
     #[error("outbox item has unknown kind `{0}`")]
     Kind(u8),
     /// The payload is not as its kind asks.
@@ -124,6 +134,8 @@ pub(crate) enum Item<'a> {
     Committed { epoch: Identity, sequence: u64, held: Held },
     /// Kind 5.
     Digests { statement: &'a [u8], digests: Digests<'a> },
+    /// Kind 6.
+    Synced { below: u64 },
 }
 
 impl<'a> Item<'a> {
@@ -134,6 +146,7 @@ impl<'a> Item<'a> {
             Self::Batch { .. } => 3,
             Self::Committed { .. } => 4,
             Self::Digests { .. } => 5,
+            Self::Synced { .. } => 6,
         }
     }
 
@@ -164,6 +177,9 @@ impl<'a> Item<'a> {
                 encoder.array(3).uint(1).bytes(statement);
                 digests.encode(&mut encoder);
             }
+            Self::Synced { below } => {
+                encoder.array(3).uint(1).bytes(MARK).uint(*below);
+            }
         }
         encoder.into_bytes()
     }
@@ -188,7 +204,7 @@ impl<'a> Item<'a> {
         let fields = match kind {
             1 => 7,
             2..=4 => 4,
-            5 => 3,
+            5 | 6 => 3,
             other => return Err(ItemError::Kind(other)),
         };
         decoder.array_of(fields)?;
@@ -223,10 +239,17 @@ impl<'a> Item<'a> {
                 sequence: decoder.uint(INTEGER_MAX)?,
                 held: Held::decode(decoder)?,
             },
-            _ => Self::Digests {
+            5 => Self::Digests {
                 statement: decoder.bytes(STATEMENT_BYTES_MAX)?,
                 digests: Digests::decode(decoder)?,
             },
+            _ => {
+                let at = decoder.position();
+                if decoder.array_of_bytes::<16>()? != *MARK {
+                    return Err(CborError::OutOfBounds(at));
+                }
+                Self::Synced { below: decoder.uint(INTEGER_MAX)? }
+            }
         })
     }
 }
@@ -307,6 +330,10 @@ mod tests {
         round(&Item::Batch { statement: b"s", digests: Some(digests.clone()), body: b"body" });
         round(&Item::Committed { epoch: Identity([5; 32]), sequence: 9, held });
         round(&Item::Digests { statement: b"s", digests });
-        assert_eq!(Item::decode(6, &[0x80]), Err(ItemError::Kind(6)));
+        round(&Item::Synced { below: 1 << 40 });
+        let mut framed = Vec::new();
+        Item::Synced { below: 20 }.push_to(&mut framed);
+        assert_eq!(framed[HEAD_BYTES..][..SYNCED.len()], *SYNCED);
+        assert_eq!(Item::decode(7, &[0x80]), Err(ItemError::Kind(7)));
     }
 }

@@ -14,6 +14,8 @@
 //! Who can write here can delete what the ledger does not have yet, and that shows as a missing end of an epoch. He
 //! cannot make the agent sign, or take a fresh request for a resend.
 
+#[cfg(test)]
+mod damage;
 mod file;
 mod item;
 mod known;

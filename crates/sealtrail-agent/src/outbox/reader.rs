@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sealtrail_env::Disk;
 
-use super::file::{FileReader, Next, Position, RawItem, files_dir, numbers, path};
+use super::file::{FileReader, Position, RawItem, files_dir, numbers, path};
 
 /// A cursor over all files of an outbox.
 pub(crate) struct Reader {
@@ -39,22 +39,21 @@ impl Reader {
     }
 
     /// The next item before `end`, with the file it stands in; `None` where there is none. What stands before `end` was
-    /// synced, so a file that ends early goes on in the next one.
+    /// synced, so what is not whole was damaged since: it is passed over, and a file that ends early goes on in the next.
     pub(crate) fn next(&mut self, end: Position) -> io::Result<Option<(u64, RawItem)>> {
         while self.at < end {
             if self.open.is_none() && !self.open_file()? {
                 return Ok(None);
             }
             let Some(file) = self.open.as_mut() else { return Ok(None) };
-            if let Next::Item(item) = file.next()? {
-                self.at.offset = item.end;
-                return Ok(Some((self.at.file, item)));
+            match file.next_whole()? {
+                Some(item) if self.at.file < end.file || item.offset < end.offset => {
+                    self.at.offset = item.end;
+                    return Ok(Some((self.at.file, item)));
+                }
+                _ if self.at.file >= end.file => self.seek(end),
+                _ => self.seek(Position { file: self.at.file + 1, offset: 0 }),
             }
-            if self.at.file >= end.file {
-                return Ok(None);
-            }
-            self.at = Position { file: self.at.file + 1, offset: 0 };
-            self.open = None;
         }
         Ok(None)
     }
@@ -62,20 +61,16 @@ impl Reader {
     /// Opens the file at the position, or the first one after it.
     fn open_file(&mut self) -> io::Result<bool> {
         let all = numbers(self.disk.as_ref(), &files_dir(&self.state), "out")?;
-        let from = self.at.file;
-        for number in all.into_iter().filter(|n| *n >= from) {
-            if number > self.at.file {
-                self.at = Position { file: number, offset: 0 };
-            }
-            if let Some(mut file) = FileReader::open(self.disk.as_ref(), &path(&self.state, number))? {
-                if self.at.offset > 0 {
-                    file.seek(self.at.offset);
-                }
-                self.at.offset = file.offset();
-                self.open = Some(file);
-                return Ok(true);
-            }
+        let Some(number) = all.into_iter().find(|n| *n >= self.at.file) else { return Ok(false) };
+        if number > self.at.file {
+            self.at = Position { file: number, offset: 0 };
         }
-        Ok(false)
+        let mut file = FileReader::open(self.disk.as_ref(), &path(&self.state, number))?;
+        if self.at.offset > 0 {
+            file.seek(self.at.offset);
+        }
+        self.at.offset = file.offset();
+        self.open = Some(file);
+        Ok(true)
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sealtrail_core::statement::{Claims, UnverifiedStatement};
 use sealtrail_env::{Disk, write_at};
 
-use super::file::{FileReader, Next, numbers, path};
+use super::file::{FileReader, numbers, path};
 use super::item::{Item, MAGIC};
 use super::known::RESEND_WINDOW_NS;
 
@@ -28,8 +28,8 @@ pub(crate) fn create_dir(disk: &dyn Disk, state: &Path) -> io::Result<()> {
 /// Reads the items of all kept files, oldest first.
 pub(crate) fn read(disk: &dyn Disk, state: &Path, mut take: impl FnMut(&Item<'_>)) -> io::Result<()> {
     for number in numbers(disk, &dir(state), "rec")? {
-        let Some(mut file) = FileReader::open(disk, &recent_path(state, number))? else { continue };
-        while let Next::Item(raw) = file.next()? {
+        let mut file = FileReader::open(disk, &recent_path(state, number))?;
+        while let Some(raw) = file.next_whole()? {
             if let Ok(item) = raw.item() {
                 take(&item);
             }
@@ -45,18 +45,17 @@ pub(crate) fn release(disk: &dyn Disk, state: &Path, number: u64, now_ns: u64) -
     let from = path(state, number);
     let mut kept = Vec::new();
     let mut batches = 0;
-    if let Some(mut file) = FileReader::open(disk, &from)? {
-        while let Next::Item(raw) = file.next()? {
-            match raw.item() {
-                Ok(Item::Open { statement, receipt, .. }) => {
-                    Item::Open { statement, evidence: &[], receipt }.push_to(&mut kept);
-                }
-                Ok(Item::Batch { statement, digests: Some(digests), .. }) if counts(statement, now_ns) => {
-                    Item::Digests { statement, digests }.push_to(&mut kept);
-                    batches += 1;
-                }
-                _ => {}
+    let mut file = FileReader::open(disk, &from)?;
+    while let Some(raw) = file.next_whole()? {
+        match raw.item() {
+            Ok(Item::Open { statement, receipt, .. }) => {
+                Item::Open { statement, evidence: &[], receipt }.push_to(&mut kept);
             }
+            Ok(Item::Batch { statement, digests: Some(digests), .. }) if counts(statement, now_ns) => {
+                Item::Digests { statement, digests }.push_to(&mut kept);
+                batches += 1;
+            }
+            _ => {}
         }
     }
     if batches > 0 {
@@ -80,11 +79,10 @@ pub(crate) fn expire(disk: &dyn Disk, state: &Path, now_ns: u64) -> io::Result<(
     for number in numbers(disk, &dir(state), "rec")? {
         let path = recent_path(state, number);
         let mut counting = false;
-        if let Some(mut file) = FileReader::open(disk, &path)? {
-            while let Next::Item(raw) = file.next()? {
-                if let Ok(Item::Digests { statement, .. }) = raw.item() {
-                    counting |= counts(statement, now_ns);
-                }
+        let mut file = FileReader::open(disk, &path)?;
+        while let Some(raw) = file.next_whole()? {
+            if let Ok(Item::Digests { statement, .. }) = raw.item() {
+                counting |= counts(statement, now_ns);
             }
         }
         if !counting {

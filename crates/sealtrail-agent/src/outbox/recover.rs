@@ -54,7 +54,8 @@ struct Pending {
     foreign: bool,
 }
 
-/// Reads all files. The last one may end anywhere: what does not hold there was never vouched for.
+/// Reads all files. The last one may end anywhere: what does not hold there and had not been synced was never vouched for.
+/// What had been synced and does not hold was damaged; what stands behind it is read all the same.
 pub(crate) fn recover(
     disk: &dyn Disk,
     state: &Path,
@@ -94,24 +95,33 @@ fn read_file(
     status: &Status,
     scan: &mut Scan<'_>,
 ) -> io::Result<()> {
-    let Some(mut file) = FileReader::open(disk, path)? else {
-        return if last { cut(disk, path, 0) } else { Ok(()) };
-    };
+    let mut file = FileReader::open(disk, path)?;
     let length = file.size()?;
     loop {
-        match file.next()? {
-            Next::Item(raw) => scan.take(number, &raw),
-            Next::End => break,
-            Next::Torn => {
-                let cut = length.saturating_sub(file.offset());
-                let what = if last { "an unfinished write" } else { "DAMAGE in the middle of the outbox" };
-                let level = if last { Level::Info } else { Level::Error };
-                status.notice(
-                    level,
-                    format!("outbox file `{}`: left out `{cut}` bytes of {what}", path.display()),
-                );
-                break;
-            }
+        let next = file.next()?;
+        if let Next::Item(raw) = next {
+            scan.take(number, &raw);
+            continue;
+        }
+        let from = file.offset();
+        // All of a file that was followed by another one had been synced.
+        let goes_on = file.skip_damage(!last)?;
+        let to = if goes_on { file.offset() } else { length };
+        if goes_on || !last && to > from {
+            let text = format!(
+                "outbox file `{}`: bytes `{from}` to `{to}` are DAMAGED; a batch that stood there and that the ledger does \
+                 not have is a gap in its epoch",
+                path.display()
+            );
+            status.notice(Level::Error, text);
+        } else if matches!(next, Next::Torn) {
+            let cut = to - from;
+            let text =
+                format!("outbox file `{}`: left out `{cut}` bytes of an unfinished write", path.display());
+            status.notice(Level::Info, text);
+        }
+        if !goes_on {
+            break;
         }
     }
     // A new file is begun in any case, so the torn end must not be taken for more of this one.

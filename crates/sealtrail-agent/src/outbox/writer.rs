@@ -56,6 +56,8 @@ pub(crate) struct Writer {
     file: Arc<dyn DiskFile>,
     offset: u64,
     allocated: u64,
+    /// The file is synced below this offset.
+    synced: u64,
     open: Vec<u8>,
     /// What waits for room on the disk.
     waiting: Option<Group>,
@@ -64,7 +66,8 @@ pub(crate) struct Writer {
 /// What is written and synced together.
 #[derive(Default)]
 struct Group {
-    bytes: Vec<u8>,
+    items: Vec<Framed>,
+    bytes: usize,
     /// Ordinal after that of the newest batch in it.
     sealed: u64,
     opened: Vec<oneshot::Sender<()>>,
@@ -73,6 +76,13 @@ struct Group {
     open: Option<Vec<u8>>,
     durable: bool,
     last: bool,
+}
+
+/// A framed item.
+struct Framed {
+    bytes: Vec<u8>,
+    /// Whether it must be found behind damage: a synced item goes before it.
+    marked: bool,
 }
 
 /// How a writer's turn went.
@@ -118,6 +128,7 @@ impl Writer {
             file,
             offset,
             allocated,
+            synced: offset,
             open: Vec::new(),
             waiting: None,
         };
@@ -185,7 +196,7 @@ impl Writer {
         if self.offset >= self.file_bytes_max {
             self.roll()?;
         }
-        self.write(&group.bytes)?;
+        self.write(&group.framed(self.synced))?;
         if self.progress.disk_full() {
             self.progress.set_disk_full(false);
             self.status.clear("outbox");
@@ -198,14 +209,20 @@ impl Writer {
         }
         if group.durable {
             self.file.sync_data()?;
+            self.synced = self.offset;
             self.report(group.sealed);
         }
         Ok(())
     }
 
-    /// Gives back what was preallocated.
-    fn end(&self) {
-        if let Err(error) = self.file.set_size(self.offset).and_then(|()| self.file.sync_data()) {
+    /// Says that all of it is synced, and gives back what was preallocated.
+    fn end(&mut self) {
+        let mut mark = Vec::new();
+        Item::Synced { below: self.synced }.push_to(&mut mark);
+        let marked = self.write(&mark).or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) });
+        let ended =
+            marked.and_then(|()| self.file.set_size(self.offset)).and_then(|()| self.file.sync_data());
+        if let Err(error) = ended {
             self.fail(&error);
         }
     }
@@ -234,7 +251,7 @@ impl Writer {
         start.extend_from_slice(&self.open);
         let begun = begin(self.disk.as_ref(), &self.state, number, &start, self.file_bytes_max)?;
         (self.number, self.file) = (number, begun.file);
-        (self.offset, self.allocated) = (begun.offset, begun.allocated);
+        (self.offset, self.allocated, self.synced) = (begun.offset, begun.allocated, begun.offset);
         Ok(())
     }
 
@@ -282,7 +299,7 @@ impl Group {
         let mut next = first;
         while let Some(append) = next.take() {
             group.add(append);
-            if !group.last && group.bytes.len() < GROUP_BYTES_MAX {
+            if !group.last && group.bytes < GROUP_BYTES_MAX {
                 next = incoming.try_recv().ok();
             }
         }
@@ -292,22 +309,40 @@ impl Group {
     fn add(&mut self, append: Append) {
         match append {
             Append::Batch { framed, ordinal } => {
-                self.bytes.extend_from_slice(&framed);
+                self.push(framed, true);
                 self.sealed = ordinal + 1;
-                self.durable = true;
             }
             Append::Open { framed, done } => {
-                self.bytes.extend_from_slice(&framed);
-                self.open = Some(framed);
+                self.open = Some(framed.clone());
+                self.push(framed, true);
                 self.opened.push(done);
-                self.durable = true;
             }
             Append::Mark { framed, held } => {
-                self.bytes.extend_from_slice(&framed);
+                self.push(framed, false);
                 self.held = Some(held);
             }
             Append::Stop => self.last = true,
         }
+    }
+
+    fn push(&mut self, bytes: Vec<u8>, durable: bool) {
+        self.bytes += bytes.len();
+        self.durable |= durable;
+        self.items.push(Framed { bytes, marked: durable });
+    }
+
+    /// What is written, into a file that is synced below the offset.
+    fn framed(&self, synced: u64) -> Vec<u8> {
+        let mut mark = Vec::new();
+        Item::Synced { below: synced }.push_to(&mut mark);
+        let mut framed = Vec::with_capacity(self.bytes + self.items.len() * mark.len());
+        for item in &self.items {
+            if item.marked {
+                framed.extend_from_slice(&mark);
+            }
+            framed.extend_from_slice(&item.bytes);
+        }
+        framed
     }
 }
 

@@ -71,6 +71,32 @@ async fn an_outbox_cut_anywhere_gives_a_prefix_of_what_was_sealed() {
     assert_eq!(world.ledger.state().bodies(), ["0", "1", "2", "3"]);
 }
 
+/// T27: the first batch rots while the ledger is away. Those behind it were acknowledged too, and they come.
+#[tokio::test]
+async fn a_rotten_batch_does_not_take_the_ones_behind_it_along() {
+    let world = World::new();
+    let agent = world.start();
+    eventually("open", || !world.ledger.state().epoch_order.is_empty());
+    world.ledger.set(Mode::Away);
+    for n in 0..4 {
+        post(agent.http_address(), one(&n.to_string())).await;
+    }
+    drop(agent);
+    let file = outbox_files(&world.state_dir()).pop().unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    // One synced item stands before each of the four batches, and one at the end.
+    let marks: Vec<_> = memchr::memmem::find_iter(&bytes, b"sealtrail/synced").collect();
+    let [.., first, _, _, _, _] = marks[..] else { panic!("{marks:?}") };
+    bytes[first + 100] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    world.ledger.set(Mode::Good);
+    let agent = world.start();
+    let notices = agent.take_notices();
+    agent.shutdown();
+    assert!(notices.iter().any(|n| n.text.contains("DAMAGED")), "{notices:?}");
+    assert_eq!(world.ledger.state().bodies(), ["1", "2", "3"]);
+}
+
 /// Batches that an agent on this directory says are waiting.
 fn recovered_batches(state: &Path) -> usize {
     let world = World::new();

@@ -227,8 +227,9 @@ fn read_trail(dir: &Path) -> Vec<Logged> {
         let mut rest = &bytes[sealtrail_core::segment::MAGIC.len()..];
         let mut body = None;
         while let Some((head, after)) = rest.split_first_chunk::<9>() {
-            let Some(head) = ItemHead::decode(*head).unwrap() else { break };
-            let (payload, after) = after.split_at(head.length as usize);
+            // What is no item ends the segment: it may be damaged there.
+            let Ok(Some(head)) = ItemHead::decode(*head) else { break };
+            let Some((payload, after)) = after.split_at_checked(head.length as usize) else { break };
             match head.kind {
                 ItemKind::Body => body = Some(payload.to_vec()),
                 ItemKind::Entry => entries.push(Logged { entry: payload.to_vec(), body: body.take() }),

@@ -10,5 +10,6 @@
 mod cases;
 mod gaps;
 mod live;
+mod rot;
 mod scratch;
 mod unreadable;

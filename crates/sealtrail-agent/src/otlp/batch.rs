@@ -13,7 +13,7 @@ use super::plain::{PlainBody, Tally};
 use super::stub::Stub;
 use super::value::Mapper;
 use super::{Reason, json};
-use crate::redact::{RedactionRules, Redactor};
+use crate::redact::{Ahead, RedactionRules, Redactor};
 
 /// Room kept before the records for header and contexts, so that they are put in front without moving the records.
 /// Holds a header of 50 requests and 12 KiB of contexts; with more, the records are moved once.
@@ -117,8 +117,9 @@ impl BatchLines {
     pub fn take(&mut self, cursor: &mut Cursor<'_>, now_ns: u64) -> Progress {
         let mut pairs = Vec::new();
         let mut last = Last::default();
+        let mut ahead = Ahead::new(cursor.request());
         while let Some(item) = cursor.item() {
-            if self.record(&item, &mut pairs, &mut last, now_ns).is_err() {
+            if self.record(&item, &mut pairs, &mut last, &mut ahead, now_ns).is_err() {
                 return Progress::Full;
             }
             cursor.advance();
@@ -190,11 +191,12 @@ impl BatchLines {
         item: &Item<'a>,
         pairs: &mut Vec<Pair<'a>>,
         last: &mut Last,
+        ahead: &mut Ahead<'_>,
         now_ns: u64,
     ) -> Result<(), Full> {
         self.has_room()?;
         let before = self.contexts.mark();
-        let taken = self.place_and_write(item, pairs, last, now_ns);
+        let taken = self.place_and_write(item, pairs, last, ahead, now_ns);
         if taken.is_err() {
             self.full = true;
             // Contexts written for a record that did not fit.
@@ -208,13 +210,14 @@ impl BatchLines {
         item: &Item<'a>,
         pairs: &mut Vec<Pair<'a>>,
         last: &mut Last,
+        ahead: &mut Ahead<'_>,
         now_ns: u64,
     ) -> Result<(), Full> {
         let leaves = self.contexts.of_record(item, last, &mut self.redactor)?;
         let start = self.records.len();
         let mapped = match leaves.failed {
             Some(reason) => Mapped::failed(reason),
-            None => self.map(item, pairs, leaves.resource, leaves.scope),
+            None => self.map(item, pairs, ahead, leaves.resource, leaves.scope),
         };
         let untimed = u64::from(!mapped.timed);
         match mapped.redacted {
@@ -236,16 +239,24 @@ impl BatchLines {
     }
 
     /// Appends a record line, or what of it was written before it failed.
-    fn map<'a>(&mut self, item: &Item<'a>, pairs: &mut Vec<Pair<'a>>, resource: u32, scope: u32) -> Mapped {
+    fn map<'a>(
+        &mut self,
+        item: &Item<'a>,
+        pairs: &mut Vec<Pair<'a>>,
+        ahead: &mut Ahead<'_>,
+        resource: u32,
+        scope: u32,
+    ) -> Mapped {
         if item.encoding == Encoding::Json {
             self.message.clear();
             if let Err(reason) = json::log_record(item.record, &mut self.message) {
                 return Mapped::failed(reason);
             }
-            let (out, redactor) = (&mut self.records, &mut self.redactor);
-            return map_record(out, &mut Vec::new(), redactor, &self.message, resource, scope);
+            let redactor = self.redactor.as_mut().and_then(|redactor| redactor.begin(&self.message, ahead));
+            return map_record(&mut self.records, &mut Vec::new(), redactor, &self.message, resource, scope);
         }
-        map_record(&mut self.records, pairs, &mut self.redactor, item.record, resource, scope)
+        let redactor = self.redactor.as_mut().and_then(|redactor| redactor.begin(item.record, ahead));
+        map_record(&mut self.records, pairs, redactor, item.record, resource, scope)
     }
 
     /// Appends a stub line, or counts it where the body holds as many as it may.
@@ -303,14 +314,13 @@ impl BatchLines {
 fn map_record<'a>(
     out: &mut Vec<u8>,
     pairs: &mut Vec<Pair<'a>>,
-    redactor: &mut Option<Redactor>,
+    redactor: Option<&mut Redactor>,
     message: &'a [u8],
     resource: u32,
     scope: u32,
 ) -> Mapped {
     pairs.clear();
     let end = out.len() + LINE_BYTES_MAX;
-    let redactor = redactor.as_mut().and_then(|redactor| redactor.begin(message));
     let mut mapper = Mapper { out, end, pairs, redactor, timed: false };
     let written = mapper.record(message, resource, scope);
     let touched = mapper.redactor.as_ref().is_some_and(|redactor| redactor.touched() > 0);

@@ -8,7 +8,7 @@ use super::batch::Full;
 use super::cursor::{Encoding, Item, Source};
 use super::value::Mapper;
 use super::{Reason, json};
-use crate::redact::Redactor;
+use crate::redact::{Ahead, Redactor};
 
 /// Most bytes of received contexts kept to be recognised again: what their lines could take in a body. A context
 /// beyond is mapped once more where it comes again.
@@ -176,7 +176,7 @@ impl Contexts {
             (message, url) = (&self.message, &self.schema_url);
         }
         let end = self.lines.len() + LINE_BYTES_MAX;
-        let redactor = redactor.as_mut().and_then(|redactor| redactor.begin(message));
+        let redactor = redactor.as_mut().and_then(|redactor| redactor.begin(message, &mut Ahead::default()));
         let mut mapper = Mapper { out: &mut self.lines, end, pairs: &mut Vec::new(), redactor, timed: false };
         match kind {
             Kind::Resource => mapper.resource(message, url),

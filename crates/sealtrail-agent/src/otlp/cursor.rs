@@ -66,6 +66,7 @@ impl<'a> Request<'a> {
         let nothing = Source { ordinal: 0, message: &[], schema_url: &[], malformed: false };
         let mut cursor = Cursor {
             encoding: self.encoding,
+            request: self.bytes,
             resource_logs: match self.encoding {
                 Encoding::Protobuf => Elements::Protobuf(protobuf::Elements::of_request(self.bytes)),
                 Encoding::Json => Elements::Json(json::Elements::of_request(self.bytes)),
@@ -110,6 +111,7 @@ pub(super) struct Item<'a> {
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     encoding: Encoding,
+    request: &'a [u8],
     resource_logs: Elements<'a>,
     scope_logs: Option<Elements<'a>>,
     records: Option<Elements<'a>>,
@@ -125,6 +127,11 @@ impl<'a> Cursor<'a> {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.next.is_none()
+    }
+
+    /// The request as it came.
+    pub(super) fn request(&self) -> &'a [u8] {
+        self.request
     }
 
     /// The record that comes next.

@@ -91,19 +91,19 @@ pub(super) fn expressions(detector: Detector) -> &'static [&'static str] {
 }
 
 /// Words of which a text with something of a form has one, for a quick look. Of the AWS secret key by its look there is none.
+///
+/// All together stay below 64, the most that are searched for at once with vector instructions; beyond that the search takes
+/// twice as long. Hence beginnings in place of each word.
 pub(super) fn literals(detector: Detector) -> &'static [&'static str] {
     match detector {
         // Looked for in another way.
         Detector::Card => &[],
         // A plain `@` too is looked for in another way.
         Detector::Email => &["u0040", "%40", "%2540"],
-        // `{"` and a letter; `{`, then a space or the end of a line or a tab, then another one of these or `"`.
-        Detector::Jwt => &[
-            "eyJ", "eyAg", "eyAi", "eyAJ", "eyAK", "eyAN", "ewog", "ewoi", "ewoJ", "ewoK", "ewoN", "ew0g",
-            "ew0i", "ew0J", "ew0K", "ew0N", "ewkg", "ewki", "ewkJ", "ewkK", "ewkN",
-        ],
-        Detector::BearerToken => &["Bearer", "bearer", "BEARER"],
-        Detector::BasicCredentials => &["Basic", "basic", "BASIC"],
+        // `{"` and a letter; `{` and a space; `{`, the end of a line or a tab, then one more of these or `"`.
+        Detector::Jwt => &["eyJ", "eyA", "ewog", "ewoi", "ewoJ", "ewoK", "ewoN", "ew0", "ewk"],
+        Detector::BearerToken => &["earer", "EARER"],
+        Detector::BasicCredentials => &["asic", "ASIC"],
         Detector::AwsAccessKey => &["AKIA", "ASIA", "ABIA", "ACCA"],
         Detector::AwsSecretKey => &["ecret", "ECRET", "AKIA", "ASIA"],
         Detector::PrivateKey => &["-----BEGIN"],
@@ -113,7 +113,7 @@ pub(super) fn literals(detector: Detector) -> &'static [&'static str] {
             "ghu_",
             "ghs_",
             "ghr_",
-            "github_pat_",
+            "_pat_",
             "glpat-",
             "gldt-",
             "glrt-",
@@ -138,7 +138,6 @@ pub(super) fn literals(detector: Detector) -> &'static [&'static str] {
             "hvb.",
             "hvr.",
             "_v1_",
-            "dckr_pat_",
             "SG.",
             "sk-",
         ],

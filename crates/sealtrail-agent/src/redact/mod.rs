@@ -40,4 +40,5 @@ pub use config::{Action, Detector, RedactionConfig, RuleConfig};
 pub use rules::{RedactionError, RedactionRules};
 
 pub(crate) use path::{Root, Scope};
+pub(crate) use prefilter::Ahead;
 pub(crate) use redactor::{Finding, Redactor};

@@ -8,7 +8,7 @@ use sealtrail_core::line::write;
 
 use super::detect::looks_like_aws_secret;
 use super::path::{Paths, Root, Scope};
-use super::prefilter::Hints;
+use super::prefilter::{Ahead, Hints};
 use super::{Action, RedactionRules};
 
 /// What stands for what was masked.
@@ -52,11 +52,11 @@ impl Redactor {
         }
     }
 
-    /// Begins a message. `None`: no rule can touch it, and there is no need to ask further.
-    pub(crate) fn begin(&mut self, message: &[u8]) -> Option<&mut Self> {
+    /// Begins a message, a part of the request where it stands in it as it came. `None`: no rule can touch it, and there is no need to ask further.
+    pub(crate) fn begin(&mut self, message: &[u8], ahead: &mut Ahead<'_>) -> Option<&mut Self> {
         self.touched = 0;
         self.paths.clear();
-        self.hints = self.rules.prefilter.look(message);
+        self.hints = self.rules.prefilter.look_ahead(message, ahead);
         let needed = self.hints.any() || self.rules.everywhere != 0 || !self.rules.paths.is_empty();
         needed.then_some(self)
     }

@@ -340,6 +340,8 @@ impl Parts {
             progress: shared.progress.clone(),
             status: shared.status.clone(),
             outbox: shared.outbox.clone(),
+            // As long as verifiers take for silence (docs/spec/06-verification.md 6.7).
+            patience: 3 * every,
         });
         let exporter = Exporter {
             env: self.env.clone(),

@@ -121,7 +121,7 @@ pub struct Snapshot {
     pub phase: Phase,
     /// Its epoch, hex, once it has one.
     pub epoch: Option<String>,
-    /// What is wrong at present, by part: `ledger`, `receipt`, `refused`, `history`, `outbox`.
+    /// What is wrong at present, by part: `ledger`, `receipt`, `refused`, `history`, `overdue`, `outbox`.
     pub troubles: BTreeMap<String, String>,
     /// Bytes in the outbox without a receipt.
     pub outbox_pending_bytes: u64,
@@ -166,7 +166,7 @@ impl Snapshot {
             self.outbox_pending_batches,
         );
         text.push_str("# HELP sealtrail_agent_trouble What is wrong at present.\n# TYPE sealtrail_agent_trouble gauge\n");
-        for part in ["ledger", "receipt", "refused", "history", "outbox"] {
+        for part in ["ledger", "receipt", "refused", "history", "overdue", "outbox"] {
             let value = u8::from(self.troubles.contains_key(part));
             let _ = writeln!(text, "sealtrail_agent_trouble{{part=\"{part}\"}} {value}");
         }

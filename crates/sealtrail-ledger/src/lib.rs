@@ -17,7 +17,7 @@ mod refusal;
 pub mod storage;
 mod trail;
 
-pub use api::{OPENAPI, RouteInfo, ServeError, Status, TrailStatus, route_list};
+pub use api::{OPENAPI, RouteInfo, ServeError, SilentInstance, Status, TrailStatus, route_list};
 pub use config::Config;
 pub use control::{ControlError, SealError};
 pub use ledger::{InitOptions, Initialised, Ledger, LedgerError, Stepped};

@@ -112,6 +112,8 @@ pub(crate) struct SubmitterParts {
     pub(crate) progress: Progress,
     pub(crate) status: Status,
     pub(crate) outbox: SyncSender<Append>,
+    /// How long batches may wait for their receipts before somebody should look.
+    pub(crate) patience: Duration,
 }
 
 /// The submitter.
@@ -125,6 +127,8 @@ pub(crate) struct Submitter {
     rewound: Option<(Identity, u64)>,
     receipt_due: Instant,
     expire_due: Instant,
+    /// When a batch was settled last, or none waited.
+    settled_at: Instant,
     released: u64,
 }
 
@@ -141,6 +145,7 @@ impl Submitter {
             rewound: None,
             receipt_due: now,
             expire_due: now,
+            settled_at: now,
             released,
         }
     }
@@ -162,6 +167,7 @@ impl Submitter {
         loop {
             let end = watch.borrow_and_update().end;
             if !self.queue.as_ref().is_some_and(|queue| queue.is_behind(end)) {
+                self.settled();
                 self.housekeep(true).await;
                 let _ = tokio::time::timeout(RECEIPT_EVERY, watch.changed()).await;
                 continue;
@@ -174,6 +180,7 @@ impl Submitter {
                 }
                 Err(trouble) => {
                     self.tell(&trouble);
+                    self.tell_overdue();
                     backoff.wait().await;
                 }
             }
@@ -194,6 +201,22 @@ impl Submitter {
                 status.count(Counter::LedgerAnswersInvalid, 1);
                 status.trouble("receipt", trouble.to_string());
             }
+        }
+    }
+
+    /// A batch was settled, or none waits.
+    fn settled(&mut self) {
+        self.settled_at = Instant::now();
+        self.parts.status.clear("overdue");
+    }
+
+    /// T06: whatever the ledger answers, without a receipt that holds nothing is safe.
+    fn tell_overdue(&self) {
+        let patience = self.parts.patience;
+        if self.settled_at.elapsed() > patience {
+            let text =
+                format!("no receipt for more than `{}` s, though batches wait", patience.as_secs_f64());
+            self.parts.status.trouble("overdue", text);
         }
     }
 
@@ -313,7 +336,8 @@ impl Submitter {
         self.mark();
     }
 
-    fn account(&self, batch: &Loaded, refused: bool) {
+    fn account(&mut self, batch: &Loaded, refused: bool) {
+        self.settled();
         let ordinal = self.parts.bases.ordinal(batch.epoch, batch.sequence);
         self.parts.progress.settle(batch.bytes(), ordinal, refused);
     }

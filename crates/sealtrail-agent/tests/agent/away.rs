@@ -35,7 +35,7 @@ async fn what_was_sealed_while_the_ledger_was_away_comes_when_it_is_back() {
         assert!(agent.status().outbox_pending_bytes > 0);
         world.ledger.set(Mode::Good);
         drained(&agent);
-        assert!(agent.status().troubles.is_empty(), "{:?}", agent.status());
+        eventually("well again", || agent.status().troubles.is_empty());
         agent.shutdown();
         world.assert_no_violations();
         let state = world.ledger.state();
@@ -71,12 +71,36 @@ async fn answers_that_do_not_hold_free_nothing() {
         assert_eq!(status.counter(Counter::BatchesCommitted), committed);
         world.ledger.set(Mode::Good);
         drained(&agent);
-        assert!(agent.status().troubles.is_empty());
+        eventually("well again", || agent.status().troubles.is_empty());
         agent.shutdown();
         world.assert_no_violations();
         assert_eq!(world.ledger.state().bodies(), numbers(0..5));
     }
     println!("{} kinds of invalid answers", modes.len());
+}
+
+/// T06: a ledger that answers, away or not, and gives no receipt.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overdue_receipt_is_said_aloud_until_one_comes() {
+    for mode in [Mode::WrongKey, Mode::Away, Mode::Unavailable] {
+        let world = World::with("heartbeat_ms = 300");
+        let agent = world.start();
+        log(&agent, 0..2).await;
+        drained(&agent);
+        assert!(!agent.status().troubles.contains_key("overdue"), "{mode:?}");
+        world.ledger.set(mode);
+        log(&agent, 2..5).await;
+        eventually("overdue", || agent.status().troubles.contains_key("overdue"));
+        assert!(agent.status().prometheus().contains("sealtrail_agent_trouble{part=\"overdue\"} 1"));
+        let said = agent.take_notices().into_iter().filter(|n| n.text.starts_with("overdue: ")).count();
+        assert_eq!(said, 1, "{mode:?}");
+        world.ledger.set(Mode::Good);
+        drained(&agent);
+        eventually("well again", || agent.status().troubles.is_empty());
+        agent.shutdown();
+        world.assert_no_violations();
+        assert_eq!(world.ledger.state().bodies(), numbers(0..5));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,8 @@ pub(crate) struct App {
     pub(crate) health: Health,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) trails: RwLock<BTreeMap<TrailId, SequencerHandle>>,
+    /// When this process began to listen, ns since 1970.
+    pub(crate) started_ns: u64,
 }
 
 impl App {

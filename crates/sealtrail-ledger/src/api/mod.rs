@@ -17,4 +17,4 @@ pub(crate) use routes::router;
 pub use routes::{OPENAPI, RouteInfo, route_list};
 pub use server::ServeError;
 pub(crate) use server::{Limits, serve};
-pub use status::{Status, TrailStatus};
+pub use status::{SilentInstance, Status, TrailStatus};

@@ -8,10 +8,14 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use crate::refusal::{Class, Refusal};
+use crate::trail::Silent;
 
 use super::App;
 use super::problem::Problem;
 use super::routes::OPENAPI;
+
+/// Most silent instances that a status names; it counts all.
+const SILENT_MAX: usize = 100;
 
 /// What a ledger is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,6 +57,34 @@ pub struct TrailStatus {
     pub root: String,
     /// Entries under the newest checkpoint in the control trail.
     pub published: u64,
+    /// Instances without a close that should have been heard of, the longest silence first, at most a hundred.
+    pub silent: Vec<SilentInstance>,
+    /// How many there are.
+    pub silent_count: usize,
+}
+
+/// An instance that nothing has come from for more than three of its heartbeat intervals: it was cut off, stopped or killed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SilentInstance {
+    /// Its stream.
+    pub stream: String,
+    /// Its name.
+    pub instance: String,
+    /// Its epoch, in hex.
+    pub epoch: String,
+    /// For how long, in whole seconds.
+    pub seconds: u64,
+}
+
+impl From<Silent> for SilentInstance {
+    fn from(silent: Silent) -> Self {
+        Self {
+            stream: silent.stream.to_string(),
+            instance: silent.instance.to_string(),
+            epoch: silent.epoch.to_string(),
+            seconds: silent.for_ns / 1_000_000_000,
+        }
+    }
 }
 
 impl App {
@@ -80,12 +112,15 @@ impl App {
 
     fn trail_status(&self, trail: &crate::trail::TrailShared) -> TrailStatus {
         let head = trail.head();
+        let silent = trail.silent(self.admission.env.clock.wall_ns(), self.started_ns);
         TrailStatus {
             id: trail.info.id.to_string(),
             name: trail.info.name.to_string(),
             size: head.size.0,
             root: hex::encode(head.root),
             published: self.control.state.published(trail.info.id).map_or(0, |at| at.size.0),
+            silent_count: silent.len(),
+            silent: silent.into_iter().take(SILENT_MAX).map(SilentInstance::from).collect(),
         }
     }
 }
@@ -115,7 +150,9 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let status = app.status();
     let entries = status.trails.iter().map(|trail| trail.size).sum();
+    let silent = status.trails.iter().map(|trail| trail.silent_count as u64).sum();
     let gauges = [
+        ("sealtrail_silent_instances", "Instances silent for three of their heartbeat intervals", silent),
         ("sealtrail_ready", "Whether statements are taken", u64::from(status.ready)),
         ("sealtrail_trails", "Trails, the control trail included", status.trails.len() as u64),
         ("sealtrail_streams", "Streams that may write", status.streams as u64),

@@ -233,6 +233,7 @@ impl Opening {
             health: self.health.clone(),
             metrics: self.metrics.clone(),
             trails: RwLock::default(),
+            started_ns: self.env.clock.wall_ns(),
         }))
     }
 }

@@ -3,12 +3,14 @@
 mod commit;
 mod epochs;
 mod group;
+mod heard;
 mod sequencer;
 mod shared;
 mod start;
 
 pub(crate) use commit::{Committed, RoomError, TrailWriter};
 pub(crate) use epochs::{EpochTable, Judged, Last, Patience};
+pub(crate) use heard::Silent;
 pub(crate) use sequencer::{
     AdmittedBatch, AdmittedOpen, Command, Placed, Sequencer, SequencerHandle, stale_challenge,
 };

@@ -251,14 +251,17 @@ impl Sequencer {
     }
 
     fn enter(&mut self, work: Work, leaf: u64, staged: &mut Staged) {
+        let now_ns = self.env.clock.wall_ns();
         match work {
             Work::Open(_, open) => {
-                self.epochs.insert_open(open.identity, &open.claims, leaf);
+                let before = self.epochs.insert_open(open.identity, &open.claims, leaf);
+                self.writer.shared().heard.open(open.identity, &open.claims, before, now_ns);
                 staged.opens.push((open.identity, EpochKey::new(&open.claims, leaf)));
                 staged.group.push(open.committed);
             }
             Work::Batch(_, batch) => {
                 self.epochs.insert_batch(batch.identity, &batch.claims, leaf);
+                self.writer.shared().heard.batch(&batch.claims, now_ns);
                 staged.records += u64::from(batch.claims.record_count);
                 staged.stored_bytes += u64::from(batch.claims.stored_length);
                 staged.group.push(batch.committed);

@@ -14,6 +14,7 @@ use sealtrail_core::receipt::{Inclusion, Receipt};
 use sealtrail_core::segment::ItemKind;
 use sealtrail_core::statement::OpenClaims;
 
+use super::heard::{Heard, Silent};
 use crate::storage::{DiskFile, EntryIndex, Files, read_item};
 
 /// What a trail is called and where it belongs.
@@ -56,6 +57,7 @@ pub(crate) struct TrailShared {
     log: RwLock<Log>,
     head: RwLock<Arc<Head>>,
     epochs: RwLock<HashMap<Identity, Arc<EpochKey>>>,
+    pub(super) heard: Heard,
 }
 
 /// Tree and entries, committed ones only.
@@ -81,7 +83,12 @@ impl TrailShared {
     ) -> Result<Self, KeyError> {
         let head = sign_head(&info, log.tree.size(), log.tree.root(), signer.as_ref())?;
         let (log, head, epochs) = (RwLock::new(log), RwLock::new(Arc::new(head)), RwLock::new(epochs));
-        Ok(Self { info, files, signer, log, head, epochs })
+        Ok(Self { info, files, signer, log, head, epochs, heard: Heard::default() })
+    }
+
+    /// Who has not been heard of for too long.
+    pub(crate) fn silent(&self, now_ns: u64, started_ns: u64) -> Vec<Silent> {
+        self.heard.silent(now_ns, started_ns)
     }
 
     /// The newest committed head.

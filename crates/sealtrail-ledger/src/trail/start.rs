@@ -15,6 +15,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::storage::{Files, Met, RecoveryError, SegmentLimits, TileError, TileWriter, recover};
 
+use super::heard::Heard;
 use super::shared::{EpochKey, Log};
 use super::{EpochTable, TrailInfo, TrailShared, TrailWriter};
 
@@ -115,7 +116,8 @@ pub(crate) fn start_trail(
     let active = recovered.writer.active_file().zip(recovered.writer.active());
     let active = active.map(|((number, file), (_, end))| (number, file, end));
     let log = Log { tree: state.tree, index: recovered.index, active };
-    let shared = TrailShared::new(info, context.files.clone(), context.signer.clone(), log, state.keys)?;
+    let mut shared = TrailShared::new(info, context.files.clone(), context.signer.clone(), log, state.keys)?;
+    shared.heard = state.heard;
     let mut tiles = TileWriter::new(context.files.clone(), trail, published.size());
     tiles.rebuild(&shared).map_err(|source: TileError| StartError::Tiles { trail, source: source.into() })?;
     let writer = TrailWriter::new(
@@ -134,6 +136,7 @@ struct State {
     tree: Tree,
     frontier: Frontier,
     epochs: EpochTable,
+    heard: Heard,
     keys: HashMap<Identity, Arc<EpochKey>>,
 }
 
@@ -142,13 +145,17 @@ impl State {
         let leaf = leaf_hash(met.bytes);
         self.tree.push(leaf);
         self.frontier.push(leaf, |_, _, _| {});
-        let identity = statement.identity();
+        let (identity, received_ns) = (statement.identity(), met.entry.ledger_part.received_at_ns);
         match statement.claims() {
             Claims::Open(claims) => {
-                self.epochs.insert_open(identity, claims, met.index);
+                let before = self.epochs.insert_open(identity, claims, met.index);
+                self.heard.open(identity, claims, before, received_ns);
                 self.keys.entry(identity).or_insert_with(|| Arc::new(EpochKey::new(claims, met.index)));
             }
-            Claims::Batch(claims) => self.epochs.insert_batch(identity, claims, met.index),
+            Claims::Batch(claims) => {
+                self.epochs.insert_batch(identity, claims, met.index);
+                self.heard.batch(claims, received_ns);
+            }
         }
     }
 }

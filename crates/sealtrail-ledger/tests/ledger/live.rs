@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sealtrail_core::body::BodyKey;
 use sealtrail_core::hash::sha256;
+use sealtrail_core::statement::{Close, CloseReason};
 use sealtrail_ledger::env::{Clock, Environment, SystemClock};
 use sealtrail_verify::{Directory, Options, Outcome, verify};
 
 use crate::agent::{Batched, request};
-use crate::harness::{Home, fast};
+use crate::harness::{Home, Running, fast};
 
 /// An auditor who reads the directory while it changes finds nothing wrong with it.
 #[tokio::test(flavor = "multi_thread")]
@@ -138,4 +139,67 @@ async fn time_ends_challenges_and_segments() {
     running.close().await;
     let verdict = home.verify();
     assert!(verdict.error_classes().is_empty(), "{:#?}", verdict.findings);
+}
+
+/// T03: an enclave that is cut off is silent, and the ledger says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_falls_silent_is_named_until_it_comes_again() {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    let clock = Arc::new(HandClock { system: SystemClock::default(), ahead_ns: AtomicU64::new(0) });
+    let env = Environment { clock: clock.clone(), ..Environment::system() };
+    let home = Home::new();
+    let mut running = home.start_in(&home.path(), fast(), env.clone()).await;
+    let trail = running.add(&home, "payments", "web").await;
+    // Heartbeats are due every hour.
+    let mut agents = Vec::new();
+    for name in ["cut-off", "well", "closed"] {
+        agents.push(home.agent(&running, trail, "web", name).await);
+    }
+    let close = agents[2].close(Close { reason: CloseReason::Stop, successor: None });
+    agents[2].send(&running.client, 0, &[close]).await;
+    let forward = |hours: u64| clock.ahead_ns.fetch_add(hours * HOUR_NS, Ordering::Relaxed);
+    forward(2);
+    for agent in &mut agents[..2] {
+        let batch = agent.batch(1);
+        agent.send(&running.client, 0, &[batch]).await;
+    }
+    forward(2);
+    let batch = agents[1].batch(1);
+    agents[1].send(&running.client, 0, &[batch]).await;
+    assert_eq!(silent(&running).await, Vec::<String>::new());
+    forward(2);
+    assert_eq!(silent(&running).await, ["cut-off"]);
+    // An agent cannot be heard by a ledger that is not there: the time begins anew.
+    running.close().await;
+    forward(1);
+    running = home.start_in(&home.path(), fast(), env).await;
+    assert_eq!(silent(&running).await, Vec::<String>::new());
+    forward(4);
+    assert_eq!(silent(&running).await, ["cut-off", "well"]);
+    let batch = agents[0].batch(1);
+    agents[0].send(&running.client, 0, &[batch]).await;
+    assert_eq!(silent(&running).await, ["well"]);
+    let close = agents[1].close(Close { reason: CloseReason::Stop, successor: None });
+    agents[1].send(&running.client, 0, &[close]).await;
+    assert_eq!(silent(&running).await, Vec::<String>::new());
+    running.close().await;
+}
+
+/// The instances that the ledger calls silent; its metric counts as many.
+async fn silent(running: &Running) -> Vec<String> {
+    let status: serde_json::Value =
+        serde_json::from_slice(&running.client.get("/v1/status").await.body).unwrap();
+    let trail = &status["trails"][1];
+    let names: Vec<String> = trail["silent"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|silent| {
+            assert!(silent["seconds"].as_u64().unwrap() > 3 * 3600 && silent["stream"] == "web");
+            silent["instance"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let metrics = running.client.get("/metrics").await.text();
+    assert!(metrics.contains(&format!("\nsealtrail_silent_instances {}\n", names.len())), "{metrics}");
+    names
 }

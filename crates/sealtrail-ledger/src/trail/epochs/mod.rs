@@ -95,15 +95,21 @@ impl EpochTable {
         }
     }
 
-    /// Enters an open that stands at `leaf`.
-    pub(crate) fn insert_open(&mut self, identity: Identity, claims: &OpenClaims, leaf: u64) {
+    /// Enters an open that stands at `leaf`; the epoch that was its instance's newest until then.
+    pub(crate) fn insert_open(
+        &mut self,
+        identity: Identity,
+        claims: &OpenClaims,
+        leaf: u64,
+    ) -> Option<Identity> {
         let (stream, instance) = (claims.place.stream.clone(), claims.place.instance.clone());
         if let Some(predecessor) = &claims.predecessor {
             self.succeeded.insert(predecessor.epoch);
         }
-        self.newest.insert((stream.clone(), instance.clone()), identity);
+        let before = self.newest.insert((stream.clone(), instance.clone()), identity);
         let epoch = Epoch::new(stream, instance, leaf);
         self.epochs.entry(identity).or_insert(epoch);
+        before
     }
 
     /// Judges a batch's place in its epoch.

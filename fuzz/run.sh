@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for a while, each from the golden files, and says how many inputs it tried.
+# Runs every fuzz target for a while, each from the golden files and the vectors, and says how many inputs it tried and how
+# many edges of the program they reached. A crash is a finding, and so are a second spent on one input, and 64 MiB asked for
+# at once.
 #
 #   fuzz/run.sh SECONDS [TARGET…]
 #
@@ -25,6 +27,25 @@ fi
 
 cargo run --quiet --locked -p sealtrail-testkit --bin golden -- testdata/vectors --corpora "$corpora/seeds"
 
+# One byte before each request chooses its form: bit 0 JSON, bit 1 without redaction; for the ports of a real agent 0, 1, 2
+# for protobuf, JSON and gRPC.
+otlp=${SEALTRAIL_SHARED:-../shared}/vectors/otlp/examples
+if [ -d "$otlp" ]; then
+    mkdir -p "$corpora"/seeds/{otlp,intake}
+    for file in "$otlp"/*.binpb "$otlp"/*.json; do
+        case $file in *.json) form=1 ;; *) form=0 ;; esac
+        name=$(basename "$file")
+        for target in otlp intake; do
+            { printf "\\x0$form"; cat "$file"; } >"$corpora/seeds/$target/$name"
+        done
+        { printf "\\x0$((form + 2))"; cat "$file"; } >"$corpora/seeds/otlp/plain-$name"
+        if [ "$form" = 0 ]; then
+            length=$(printf '%08x' "$(stat -c %s "$file")" | sed 's/../\\x&/g')
+            { printf '\x02\x00'; printf "$length"; cat "$file"; } >"$corpora/seeds/intake/grpc-$name"
+        fi
+    done
+fi
+
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
     mapfile -t targets < <(sed -n 's/^name = "\([a-z_]*\)"$/\1/p' fuzz/Cargo.toml)
@@ -34,12 +55,12 @@ failed=0
 for target in "${targets[@]}"; do
     mkdir -p "$corpora/$target" "$corpora/seeds/$target"
     log=$(mktemp)
-    # Bodies and segments have no other bound than their own; everything else is small.
     if cargo +nightly fuzz run --fuzz-dir fuzz --target-dir "$built" "$target" "$corpora/$target" "$corpora/seeds/$target" -- \
-        -max_total_time="$seconds" -max_len=70000 -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 >"$log" 2>&1
+        -max_total_time="$seconds" -max_len=70000 -rss_limit_mb=2048 -malloc_limit_mb=64 -timeout=1 -print_final_stats=1 >"$log" 2>&1
     then
         inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-        echo "fuzz $target: $inputs inputs, nothing found"
+        edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
+        echo "fuzz $target: $inputs inputs, $edges edges, nothing found"
     else
         failed=$((failed + 1))
         echo "fuzz $target: FAILED"

@@ -19,6 +19,7 @@ mod log;
 mod policy;
 mod proofs;
 mod receipts;
+mod seeds;
 mod segments;
 mod statements;
 mod world;
@@ -32,6 +33,7 @@ use serde_json::{Value, json};
 pub use examples::examples;
 pub use judge::judge;
 pub use kept::Kept;
+pub use seeds::seeds;
 pub use world::World;
 
 /// One case.
@@ -166,38 +168,4 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) -> 
         }
     }
     Ok(())
-}
-
-/// Which member of a structure's input a fuzz target reads, and which target.
-const SEEDS: [(&str, &str, &str); 14] = [
-    ("cbor", "item", "cbor"),
-    ("statement", "statement", "statement"),
-    ("entry", "entry", "entry"),
-    ("checkpoint", "note", "note"),
-    ("checkpoint", "note", "checkpoint"),
-    ("receipt", "file", "receipt"),
-    ("segment", "file", "segment"),
-    ("tile-path", "path", "tile_path"),
-    ("header-line", "line", "line"),
-    ("context-line", "line", "line"),
-    ("record-line", "line", "line"),
-    ("stub-line", "line", "line"),
-    ("body", "stored", "frame"),
-    ("evidence", "artefact", "evidence"),
-];
-
-/// What fuzz targets start from: `<target>/<structure>-<case>` and bytes.
-#[must_use]
-pub fn seeds(world: &World, kept: &Kept) -> BTreeMap<String, Vec<u8>> {
-    let mut seeds = BTreeMap::new();
-    for case in cases(world, kept) {
-        for (_, member, target) in SEEDS.iter().filter(|(structure, ..)| *structure == case.structure) {
-            let Some(text) = case.input[*member].as_str() else { continue };
-            // A tile path is text; everything else is hex.
-            let bytes = if *target == "tile_path" { text.into() } else { hex::decode(text).unwrap() };
-            let outcome = if case.class.is_some() { "reject" } else { "accept" };
-            seeds.insert(format!("{target}/{outcome}-{}-{}", case.structure, case.name), bytes);
-        }
-    }
-    seeds
 }

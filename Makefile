@@ -9,8 +9,10 @@ VENV := $(CARGO_TARGET_DIR)/venv
 PYTHON := $(VENV)/bin/python
 # How long `make fuzz` spends on each target.
 FUZZ_SECONDS ?= 30
+# Which part of `make mutants`: K/N, K from 0.
+SHARD ?= 0/1
 
-.PHONY: help demo test soak seeded lint bench bench-peers bench-memory fuzz golden test-interop ci venv
+.PHONY: help demo test soak seeded lint bench bench-peers bench-memory fuzz mutants golden test-interop ci venv
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +28,7 @@ soak: venv ## What takes long: tests marked so, a thousand kills, every fault, m
 	cargo test --locked --release --workspace -- --ignored --show-output
 	tests/faults/run.sh $(PYTHON) --soak
 	$(MAKE) bench-memory
-	$(MAKE) fuzz FUZZ_SECONDS=300
+	$(MAKE) fuzz FUZZ_SECONDS=60
 	$(MAKE) seeded
 
 seeded: ## Puts each seeded bug into a copy and sees that its test goes red
@@ -47,6 +49,9 @@ bench-memory: ## Memory of agent, ledger and verifier at 100,000 records a secon
 
 fuzz: ## Coverage-guided fuzzing of every parser, FUZZ_SECONDS=30 on each; needs rustup
 	fuzz/run.sh $(FUZZ_SECONDS)
+
+mutants: ## Changes what decides a verdict in every small way and sees that tests notice; hours, goes on where it was
+	tests/mutants.sh $(SHARD)
 
 golden: ## Writes testdata/vectors and the worked examples anew; review the difference
 	cargo run --locked --quiet -p sealtrail-testkit --bin golden -- testdata/vectors docs/spec/09-examples.md

@@ -38,7 +38,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: u32,
 
-    /// Real events as JSON Lines, .zst too, for the real_… figures [default: the shared data, where it is]
+    /// Real events as JSON Lines, .zst too, for the real_… figures [default: CloudTrail events of the shared data,
+    /// and Windows events for windows_…, where they are]
     #[arg(long, value_name = "FILE")]
     real: Option<PathBuf>,
 
@@ -122,8 +123,8 @@ fn figures(args: &BenchArgs, dir: &Path) -> Result<Figures, Failure> {
         put(&mut figures, "proofs_per_s", machine::proofs_per_s());
         let kind = Kind { prefix: "", templates: &synthetic, records: args.records };
         Round { dir, sha256, kind }.measure(&mut |key, value| put(&mut figures, key, value))?;
-        if let Some(real) = &real {
-            let kind = Kind { prefix: "real_", templates: real, records: args.records / 5 };
+        for (prefix, templates) in &real {
+            let kind = Kind { prefix, templates, records: args.records / 5 };
             Round { dir, sha256, kind }.measure(&mut |key, value| put(&mut figures, key, value))?;
         }
     }

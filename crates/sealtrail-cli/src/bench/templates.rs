@@ -26,15 +26,24 @@ pub(super) fn synthetic() -> Vec<Template> {
     requests.flatten().collect()
 }
 
-/// Requests of real events: every so many lines of the file, always the same ones.
-pub(super) fn real(path: Option<&Path>) -> Result<Option<Vec<Template>>, Failure> {
+/// Real events among the shared data, and what their figures are called.
+const SHARED: [(&str, &str); 2] = [
+    ("real_", "data/cloudtrail-sans504/events.jsonl.zst"),
+    ("windows_", "data/windows-security-audit/events.jsonl.zst"),
+];
+
+/// Requests of real events, of this file or of the shared data, by the prefix of their figures.
+pub(super) fn real(path: Option<&Path>) -> Result<Vec<(&'static str, Vec<Template>)>, Failure> {
+    if let Some(path) = path {
+        return Ok(vec![("real_", of_file(path)?)]);
+    }
     let shared = env::var_os("SEALTRAIL_SHARED").map_or_else(|| PathBuf::from("../shared"), PathBuf::from);
-    let default = shared.join("data/cloudtrail-sans504/events.jsonl.zst");
-    let path = match path {
-        Some(path) => path,
-        None if default.exists() => &default,
-        None => return Ok(None),
-    };
+    let there = SHARED.iter().map(|(prefix, path)| (*prefix, shared.join(path)));
+    there.filter(|(_, path)| path.exists()).map(|(prefix, path)| Ok((prefix, of_file(&path)?))).collect()
+}
+
+/// The first events of a file, always the same ones.
+fn of_file(path: &Path) -> Result<Vec<Template>, Failure> {
     let failed = |error: std::io::Error| Failure::new(format!("real events `{}`: {error}", path.display()));
     let file = BufReader::new(fs::File::open(path).map_err(failed)?);
     let lines: Box<dyn Iterator<Item = std::io::Result<String>>> =
@@ -57,5 +66,8 @@ pub(super) fn real(path: Option<&Path>) -> Result<Option<Vec<Template>>, Failure
         Template::new(otlp::structured(chunk, salt), otlp::BEGINNING_NS + salt * 1_000_000)
     });
     let templates: Vec<Template> = templates.collect();
-    if templates.is_empty() { Err(Failure::new("fewer than 1,000 real events")) } else { Ok(Some(templates)) }
+    if templates.is_empty() {
+        return Err(Failure::new(format!("`{}`: fewer than 1,000 events", path.display())));
+    }
+    Ok(templates)
 }

@@ -1,5 +1,8 @@
 //! One trail: checkpoint, tree, entries in order (`docs/spec/06-verification.md` 6.3 to 6.7).
 
+mod batch;
+mod open;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
@@ -9,22 +12,16 @@ use sealtrail_core::entry::Entry;
 use sealtrail_core::hash::{EMPTY, Hash};
 use sealtrail_core::merkle::{Frontier, leaf_hash};
 use sealtrail_core::name::{Identity, Name, TrailId};
-use sealtrail_core::statement::{
-    BatchClaims, Claims, ClaimsError, OpenClaims, Statement, StatementError, UnverifiedStatement,
-};
+use sealtrail_core::statement::{Claims, ClaimsError, StatementError, UnverifiedStatement};
 
 use crate::checkpoints::{CheckpointFile, Pinned};
-use crate::content::{BatchView, Checked, Content, Job};
+use crate::content::Job;
 use crate::epoch::Epoch;
-use crate::opens::{evidence, predecessor};
 use crate::tiles::TileCheck;
 use crate::verify::State;
 use crate::walk::{SegmentWalk, WalkError, WalkedEntry};
 use crate::workers::Workers;
 use crate::{Class, Finding};
-
-/// Clocks at an open may differ by this much before it is said.
-const OPEN_SKEW_NS: u64 = 300_000_000_000;
 
 /// Where counting entries behind a checkpoint ends: whoever sends them decides how many there are. A ledger at its fastest
 /// commits far fewer before it publishes again.
@@ -294,223 +291,6 @@ impl<'s, 'a> TrailPass<'s, 'a> {
             self.batch(&pending, checked)?;
         }
         Ok(())
-    }
-
-    fn open(
-        &mut self,
-        index: u64,
-        received_ns: u64,
-        unverified: UnverifiedStatement,
-        has_body: bool,
-    ) -> io::Result<()> {
-        let id = unverified.identity();
-        let at = |class, detail: String| Finding::new(class, detail).trail(self.trail).entry(index).epoch(id);
-        let Claims::Open(claims) = unverified.claims().clone() else { return Ok(()) };
-        if self.epochs.contains_key(&id) {
-            let finding = at(Class::DuplicateEntry, "the epoch is opened twice".to_owned());
-            self.state.findings.add(finding);
-            return Ok(());
-        }
-        let statement = match unverified.verify(&claims.public_key) {
-            Ok(statement) => statement,
-            Err(error) => {
-                let foreign = matches!(&error, StatementError::ForeignKey { .. });
-                let class = if foreign { Class::ForeignKey } else { Class::BadSignature };
-                let finding = at(class, error.to_string());
-                self.state.findings.add(finding);
-                return Ok(());
-            }
-        };
-        if let Some((class, detail)) = self.stream_finding(index, id, &claims) {
-            let finding = at(class, detail);
-            self.state.findings.add(finding);
-            if class != Class::WrongGenesis {
-                return Ok(());
-            }
-        }
-        if has_body {
-            let finding = at(Class::SegmentMalformed, "a body stands before an open".to_owned());
-            self.state.findings.add(finding);
-        }
-        self.state.received(received_ns);
-        self.state.genesis_seen |= self.control && index == 0;
-        self.accept(index, received_ns, &statement, &claims)
-    }
-
-    fn stream_finding(&self, index: u64, id: Identity, claims: &OpenClaims) -> Option<(Class, String)> {
-        let (stream, instance) = (&claims.place.stream, &claims.place.instance);
-        if !self.control {
-            let known = self.state.fold.streams.contains(&(stream.clone(), self.trail));
-            return (!known)
-                .then(|| (Class::UnknownStream, format!("stream `{stream}` may not write to this trail")));
-        }
-        if stream.as_str() != "control" || instance.as_str() != "ledger" {
-            return Some((
-                Class::WrongStream,
-                format!("control epoch of stream `{stream}`, instance `{instance}`"),
-            ));
-        }
-        let genesis = self.state.policy.genesis.filter(|genesis| index == 0 && *genesis != id)?;
-        Some((Class::WrongGenesis, format!("the control trail begins with `{id}`, expected `{genesis}`")))
-    }
-
-    /// 6.6: evidence, challenge, predecessor; the open is accepted whatever they give.
-    fn accept(
-        &mut self,
-        index: u64,
-        received_ns: u64,
-        statement: &Statement,
-        claims: &OpenClaims,
-    ) -> io::Result<()> {
-        let id = statement.identity();
-        let state = &mut *self.state;
-        let appraised = evidence(state.source, &state.policy, statement, claims, received_ns, self.control)?;
-        let mut finding = appraised.finding;
-        if let Some(challenge) = claims.challenge
-            && finding.is_none()
-        {
-            finding = state.challenge(challenge)?;
-        }
-        let mut epoch = Epoch::new(id, self.trail, claims.clone(), received_ns);
-        epoch.proven = finding.is_none() && state.policy.accept.is_some();
-        epoch.evidence = appraised.kind;
-        epoch.simulated = appraised.simulated;
-        epoch.measurements = appraised.measurements;
-        let instance = (claims.place.stream.clone(), claims.place.instance.clone());
-        let known = self.newest.get(&instance).copied();
-        let before = predecessor(&mut self.epochs, claims, index, known.is_some());
-        let skewed = claims.opened_at_ns.abs_diff(received_ns) > OPEN_SKEW_NS;
-        let skew = skewed.then(|| (Class::ClockSkew, "the agent's clock is off at its open".to_owned()));
-        for (class, detail) in finding.into_iter().chain(before).chain(skew) {
-            state.findings.add(Finding::new(class, detail).trail(self.trail).entry(index).epoch(id));
-        }
-        // Every epoch of this instance before the newest was succeeded when the one after it came.
-        let succeeded = self.newest.insert(instance, id).and_then(|older| self.epochs.get_mut(&older));
-        if let Some(older) = succeeded {
-            older.succeeded = true;
-        }
-        self.epochs.insert(id, epoch);
-        self.order.push(id);
-        Ok(())
-    }
-
-    /// A batch that comes back from the workers, in order: the rest of 6.4, then 6.5 and 6.7.
-    fn batch(&mut self, pending: &Pending, checked: Option<Checked>) -> io::Result<()> {
-        let at = |class, detail: String| Finding::new(class, detail).trail(self.trail).entry(pending.entry);
-        let content = match checked {
-            Some(Checked::Signed(content)) => content,
-            Some(Checked::BadSignature(detail)) => {
-                let finding = at(Class::BadSignature, detail);
-                self.state.findings.add(finding);
-                return Ok(());
-            }
-            None => return Err(io::Error::other("a verification thread died")),
-        };
-        let Claims::Batch(claims) = content.statement.claims().clone() else { return Ok(()) };
-        let Some(epoch) = self.epochs.get_mut(&claims.epoch) else { return Ok(()) };
-        let at = |class, detail: String| at(class, detail).epoch(claims.epoch).sequence(claims.sequence);
-        let place = (&epoch.open.place.stream, &epoch.open.place.instance);
-        if place != (&claims.place.stream, &claims.place.instance) {
-            let detail = "stream or instance are not those of the epoch's open".to_owned();
-            self.state.findings.add(at(Class::WrongStream, detail));
-            return Ok(());
-        }
-        self.state.received(pending.received_ns);
-        let placed = epoch.place(content.statement.identity(), &claims);
-        let mut found = placed.findings;
-        if let Some((class, detail)) = &content.error {
-            found.push((*class, detail.clone()));
-        }
-        if placed.part {
-            found.extend(epoch.compare(&claims, content.lines, placed.late, pending.received_ns));
-            if epoch.superseded() {
-                found.push((Class::Superseded, "its epoch was already succeeded by another".to_owned()));
-            }
-            if epoch.silence(pending.received_ns) {
-                found.push((
-                    Class::Silence,
-                    "nothing was logged for more than three heartbeats before it".to_owned(),
-                ));
-            }
-            let awaited = epoch.awaited.iter().find(|awaited| awaited.sequence == claims.sequence);
-            if let Some(awaited) = awaited.filter(|awaited| awaited.identity != content.statement.identity())
-            {
-                let detail = format!("the open at entry `{}` named another batch", awaited.open_entry);
-                found.push((Class::PredecessorMismatch, detail));
-            }
-        }
-        found.into_iter().for_each(|(class, detail)| self.state.findings.add(at(class, detail)));
-        if placed.part {
-            self.seen(pending.entry, &claims, placed.late)?;
-        }
-        self.count(pending, &claims, &content, placed.part);
-        Ok(())
-    }
-
-    fn seen(&mut self, entry: u64, claims: &BatchClaims, late: bool) -> io::Result<()> {
-        let Some(hash) = claims.seen else { return Ok(()) };
-        let state = &mut *self.state;
-        let finding = |class, detail: &str| {
-            Finding::new(class, detail)
-                .trail(self.trail)
-                .entry(entry)
-                .epoch(claims.epoch)
-                .sequence(claims.sequence)
-        };
-        let unknown =
-            || finding(Class::SeenUnknown, "has seen a control checkpoint that is not this ledger's");
-        let Some((size, root)) = state.notes.get(state.source, &state.policy, hash)? else {
-            state.findings.add(unknown());
-            return Ok(());
-        };
-        if self.control {
-            self.seen_later.push(SeenLater { finding: unknown(), size, root });
-        } else if state.contradicts(size, &root) {
-            state.findings.add(unknown());
-            return Ok(());
-        }
-        let Some(epoch) = self.epochs.get_mut(&claims.epoch).filter(|_| !late) else { return Ok(()) };
-        if size < epoch.seen_size {
-            state.findings.add(finding(Class::SeenBackwards, "has seen a smaller control trail than before"));
-        }
-        epoch.seen_size = epoch.seen_size.max(size);
-        Ok(())
-    }
-
-    /// Counts what was covered; folds control records; shows the batch to whoever reads records.
-    fn count(&mut self, pending: &Pending, claims: &BatchClaims, content: &Content, part: bool) {
-        let state = &mut *self.state;
-        let proven = self.epochs.get(&claims.epoch).is_some_and(|epoch| epoch.proven);
-        state.covered.batches += 1;
-        state.encrypted += u64::from(content.encrypted);
-        state.unproven += u64::from(!proven);
-        let place = (self.trail, pending.entry);
-        let folds = self.control && part;
-        if folds && content.error.is_none() {
-            content.events.iter().for_each(|event| state.fold_event(event, place));
-        }
-        if folds {
-            claims.published.iter().for_each(|item| state.fold_published(item, place));
-        }
-        if content.error.is_some() {
-            return;
-        }
-        if let Some(lines) = content.lines {
-            let records = u64::from(claims.record_count);
-            state.covered.records += records;
-            state.covered.line_bytes += lines.bytes;
-            state.covered.proven_records += if proven { records } else { 0 };
-            self.outcome.records += records;
-        }
-        // The control trail may be walked more than once.
-        let again = self.control && pending.entry < state.shown;
-        if let Some(visitor) = state.visitor.as_mut().filter(|_| !again) {
-            if self.control {
-                state.shown = pending.entry + 1;
-            }
-            let statement = &content.statement;
-            visitor.batch(&BatchView { entry: pending.entry, statement, claims, plain: &content.plain });
-        }
     }
 
     fn finish(mut self) -> io::Result<TrailOutcome> {

@@ -1,13 +1,16 @@
 //! Sending batches to the ledger, in order, until verified receipts cover them.
 
+mod answer;
 mod api;
 mod backoff;
 mod checkpoints;
 mod client;
 mod lineage;
 mod network;
+mod ordinals;
 mod queue;
 mod submitter;
+mod trouble;
 
 pub(crate) use api::{Challenge, challenge_answer, challenge_request, epoch_answer, epoch_request};
 pub(crate) use backoff::Backoff;
@@ -16,4 +19,5 @@ pub(crate) use client::{CallError, Client};
 pub(crate) use lineage::{Sightings, watch as watch_lineage};
 pub(crate) use network::Http;
 pub use network::{Call, Network, NetworkError};
-pub(crate) use submitter::{Bases, Refused, Submitter, SubmitterParts};
+pub(crate) use ordinals::{Bases, Refused};
+pub(crate) use submitter::{Submitter, SubmitterParts};

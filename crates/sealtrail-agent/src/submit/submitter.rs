@@ -1,22 +1,22 @@
 //! The task that sends the outbox to the ledger and believes nothing that does not verify.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sealtrail_core::cbor::CborError;
-use sealtrail_core::checkpoint::{Checkpoint, LedgerKey};
+use sealtrail_core::checkpoint::LedgerKey;
 use sealtrail_core::name::{Identity, TrailId};
-use sealtrail_core::receipt::{Receipt, ReceiptError, ReceiptFile};
+use sealtrail_core::receipt::{Receipt, ReceiptFile};
 use sealtrail_env::{Environment, blocking, is_full};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::api::{BatchResult, BatchesAnswer, Problem, batches_answer, batches_request};
+use super::api::{Problem, batches_answer, batches_request};
 use super::queue::{Loaded, Queue};
-use super::{Backoff, CallError, Checkpoints, Client, HeldError};
+use super::trouble::Trouble;
+use super::{Backoff, Bases, CallError, Checkpoints, Client, Refused};
 use crate::outbox::{Append, Item, Position, StateDir, expire, files_dir, numbers, release};
 use crate::progress::Progress;
 use crate::seal::Seen;
@@ -27,72 +27,6 @@ const RECEIPT_EVERY: Duration = Duration::from_secs(1);
 
 /// How often digests past their time are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
-
-/// Epochs whose ordinals are remembered: the present one and a few before, whose last batches may still be on their way.
-const BASES_MAX: usize = 8;
-
-/// Ordinal of the first batch of each epoch of this process.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Bases(Arc<Mutex<Vec<(Identity, u64)>>>);
-
-impl Bases {
-    /// An epoch begins with this ordinal.
-    pub(crate) fn begin(&self, epoch: Identity, base: u64) {
-        let mut bases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if bases.len() == BASES_MAX {
-            bases.remove(0);
-        }
-        bases.push((epoch, base));
-    }
-
-    fn ordinal(&self, epoch: Identity, sequence: u64) -> Option<u64> {
-        let bases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bases.iter().find(|(e, _)| *e == epoch).map(|(_, base)| base + sequence)
-    }
-}
-
-/// Batches that the ledger refused, as far as they matter to digests of earlier processes.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Refused(Arc<Mutex<HashSet<(Identity, u64)>>>);
-
-impl Refused {
-    fn add(&self, epoch: Identity, sequence: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((epoch, sequence));
-    }
-
-    /// Whether it was refused.
-    pub(crate) fn contains(&self, epoch: Identity, sequence: u64) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&(epoch, sequence))
-    }
-
-    /// Forgets them all: from now on ordinals tell.
-    pub(crate) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
-/// Why batches were not settled.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum Trouble {
-    #[error(transparent)]
-    Call(#[from] CallError),
-    #[error("answer is not the CBOR of the interface: {0}")]
-    Answer(#[from] CborError),
-    #[error("answer has `{results}` results for `{batches}` batches")]
-    Results { results: usize, batches: usize },
-    #[error("receipt of batch `{sequence}` is refused: {error}")]
-    Receipt { sequence: u64, error: ReceiptError },
-    #[error("receipts of one answer have different checkpoints")]
-    Checkpoints,
-    #[error(transparent)]
-    Held(#[from] HeldError),
-    #[error(
-        "ledger asks for batch `{0}` of this epoch, which it gave a receipt for and which is no longer kept"
-    )]
-    Forgotten(u64),
-    #[error("outbox cannot be read: {0}")]
-    Outbox(String),
-}
 
 /// What a submitter is made of.
 #[derive(Debug)]
@@ -119,8 +53,8 @@ pub(crate) struct SubmitterParts {
 /// The submitter.
 #[derive(Debug)]
 pub(crate) struct Submitter {
-    parts: SubmitterParts,
-    queue: Option<Queue>,
+    pub(super) parts: SubmitterParts,
+    pub(super) queue: Option<Queue>,
     newest: Option<(Identity, u64, ReceiptFile)>,
     /// The batch that was gone back to last, until a receipt comes. Asked for again it has to wait: it was refused, or the
     /// ledger goes in circles.
@@ -260,61 +194,8 @@ impl Submitter {
         Ok(done)
     }
 
-    fn checkpoints<T>(&self, work: impl FnOnce(&mut Checkpoints) -> T) -> T {
+    pub(super) fn checkpoints<T>(&self, work: impl FnOnce(&mut Checkpoints) -> T) -> T {
         work(&mut self.parts.checkpoints.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Checks an answer as a whole: all its receipts, their one checkpoint, that this extends the held one, the control
-    /// note. Only then does any of it count.
-    fn verify(&self, answer: BatchesAnswer) -> Result<(Vec<Receipt>, Option<Problem>), Trouble> {
-        let empty = std::collections::VecDeque::new();
-        let batches = self.queue.as_ref().map_or(&empty, Queue::loaded);
-        let results = answer.results.len();
-        if results == 0 || results > batches.len() {
-            return Err(Trouble::Results { results, batches: batches.len() });
-        }
-        let mut receipts = Vec::new();
-        let mut problem = None;
-        let mut checkpoint: Option<Checkpoint> = None;
-        for (batch, result) in batches.iter().zip(answer.results) {
-            match result {
-                _ if problem.is_some() => {
-                    return Err(Trouble::Results { results, batches: receipts.len() + 1 });
-                }
-                BatchResult::Problem(status, text) => problem = Some(Problem::read(status, &text)),
-                BatchResult::Receipt(bytes) => {
-                    let (receipt, found) = self.verify_receipt(batch, &bytes)?;
-                    if checkpoint
-                        .as_ref()
-                        .is_some_and(|c| c.size() != found.size() || c.root() != found.root())
-                    {
-                        return Err(Trouble::Checkpoints);
-                    }
-                    checkpoint = Some(found);
-                    receipts.push(receipt);
-                }
-            }
-        }
-        if let Some(checkpoint) = checkpoint {
-            let seen = self.checkpoints(|held| {
-                let mut next = held.clone();
-                next.extend(&checkpoint, &answer.consistency)?;
-                next.see(&answer.control_note)?;
-                *held = next;
-                Ok::<_, HeldError>(held.seen())
-            })?;
-            self.parts.seen.set(seen);
-        }
-        Ok((receipts, problem))
-    }
-
-    fn verify_receipt(&self, batch: &Loaded, bytes: &[u8]) -> Result<(Receipt, Checkpoint), Trouble> {
-        let refused = |error| Trouble::Receipt { sequence: batch.sequence, error };
-        let receipt = Receipt::decode(bytes).map_err(refused)?;
-        let (statement, _) = batch.parts();
-        let SubmitterParts { trail, ledger, control, .. } = &self.parts;
-        let included = receipt.verify(statement, *trail, ledger, *control).map_err(refused)?;
-        Ok((receipt, included.checkpoint))
     }
 
     /// Settles the first batches, one for each receipt.

@@ -5,7 +5,8 @@ requests back, read no answers, and come again when they are put out (dribblers.
 honest application's requests are acknowledged in about their usual time. Then the attackers fall silent and stay: within
 15 s their places are free all the same.
 
-The short form has fewer of them, and processes that may open 1,024 files: then they have fewer places than attackers, too.
+The short form has fewer of them, and processes that may open 512 files: so places are fewer than attackers there, too, and
+files have to be opened in spite of them.
 """
 
 import argparse
@@ -20,13 +21,13 @@ import measure
 from road import Fault, Place, Tally, compare, until
 
 # What a connection may cost, at most and on the average of all kinds: buffers, HTTP/2's tables, its task.
-CONNECTION_KIB = 96
+CONNECTION_KIB = 64
 
 # Memory for requests that are arriving: the agent's MEMORY_BYTES_MAX, the ledger's http.memory_bytes_max.
 BODIES_MIB = {"agent": 64, "ledger": 128}
 
-# Places of a listener where descriptors are no matter, and where there are 1,024.
-PLACES, PLACES_OF_1024 = 1024, 224
+# Places of a listener where descriptors are no matter, and where there are 512.
+PLACES, PLACES_OF_512 = 1024, 96
 
 # How long attackers may keep their places once they send nothing any more.
 SLOTS_BACK_S = 15
@@ -85,8 +86,8 @@ def bounds(places):
 
 
 def attack(place, count, processes, seconds, descriptors, allowance, random):
-    # Outbox files of 256 KiB, so that new ones are opened all the time.
-    road = place.road(place.dir / "dribble", outbox="bytes_max = 268435456", batch="")
+    # Outbox files of 512 KiB, so that new ones are opened all the time.
+    road = place.road(place.dir / "dribble", outbox="bytes_max = 2097152", batch="")
     road.start_ledger(before=measure.limited(descriptors))
     road.start_agent(before=measure.limited(descriptors))
     road.ready(road.serve)
@@ -117,7 +118,7 @@ def attack(place, count, processes, seconds, descriptors, allowance, random):
             f"refused {dict(tally.refusals)}; {read} reads of the ledger, {failed} failed, p99 {read_p99 * 1000:.0f} ms",
             flush=True,
         )
-        if attackers.total("held") < min(count, 3 * (PLACES_OF_1024 if descriptors else PLACES)) // 2:
+        if attackers.total("held") < min(count, 3 * (PLACES_OF_512 if descriptors else PLACES)) // 2:
             raise Fault("so few connections were held that this was no attack")
         if failed:
             raise Fault(f"{failed} of {read + failed} who wanted to read the ledger could not")
@@ -126,7 +127,7 @@ def attack(place, count, processes, seconds, descriptors, allowance, random):
         print(f"  after: places were back {seconds_back:.1f} s after the attackers fell silent", flush=True)
         attackers.end()
         until("descriptors are what they were", lambda: within(attacked, held, 4), patience=10)
-        limit = bounds(PLACES_OF_1024 if descriptors else PLACES)
+        limit = bounds(PLACES_OF_512 if descriptors else PLACES)
         told = [
             measure.judge_memory(name, base[name], measure.peak_mib(process), limit[name])
             for name, process in attacked.items()
@@ -175,7 +176,7 @@ def main():
         if args.soak:
             attack(place, 10_000, 4, 30, None, 0.05, source)
         else:
-            attack(place, 1_000, 2, 4, 1024, 0.5, source)
+            attack(place, 1_000, 2, 5, 512, 0.5, source)
     print(f"suite: attack: dribbling connections, {time.monotonic() - begun:.0f} s")
 
 

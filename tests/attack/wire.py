@@ -30,6 +30,19 @@ def headers(stream, path, more=()):
 GRPC = [("content-type", "application/grpc"), ("te", "trailers")]
 
 
+# Digits in HPACK's Huffman code (RFC 7541 appendix B), and `grpc-status` in it, as an answer has it.
+DIGITS = "00000 00001 00010 011001 011010 011011 011100 011101 011110 011111".split()
+GRPC_STATUS = bytes.fromhex("889acac8b21234da8f")
+
+
+def hpack_status(code):
+    """The header `grpc-status` with this value."""
+    bits = "".join(DIGITS[int(digit)] for digit in str(code))
+    bits += "1" * (-len(bits) % 8)
+    value = int(bits, 2).to_bytes(len(bits) // 8)
+    return GRPC_STATUS + bytes([0x80 | len(value)]) + value
+
+
 def dribbled(begin, random, fill=b"a"):
     """What begins like this and goes on for ever, byte by byte."""
     yield begin

@@ -20,7 +20,9 @@ use crate::lifecycle::{Command, Inbox, Lifecycle, mapper_settings};
 use crate::listeners::Listeners;
 use crate::outbox::{Append, Origin, OutboxError, Recovered, StateDir, Writer, WriterParts, recover};
 use crate::progress::Progress;
-use crate::receive::{self, Answering, CONNECTIONS_MAX, Exporter, Grpc, MEMORY_BYTES_MAX, RequestKey, serve};
+use crate::receive::{
+    self, Answering, CONNECTIONS_MAX, Exporter, Grpc, MEMORY_BYTES_MAX, REQUEST_BYTES_MAX, RequestKey, serve,
+};
 use crate::redact::RedactionRules;
 use crate::seal::{Intake, Job, Mapper, MapperParts, Message, Sealer, SealerParts, Seen, intake};
 use crate::status::{Level, Notice, Snapshot, Status};
@@ -348,7 +350,7 @@ impl Parts {
             progress: shared.progress.clone(),
             status: shared.status.clone(),
             answering: answering.clone(),
-            memory: Memory::new(MEMORY_BYTES_MAX),
+            memory: Memory::new(MEMORY_BYTES_MAX, REQUEST_BYTES_MAX),
         };
         let lifecycle = Lifecycle {
             opener: Opener {

@@ -16,7 +16,8 @@ pub fn connections_max(wished: usize) -> usize {
     let needed = RESERVED + PARTS * wished as u64;
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < needed) {
-        let current = limit.maximum.map_or(needed, |maximum| maximum.min(needed)).max(limit.current.unwrap_or(0));
+        let current =
+            limit.maximum.map_or(needed, |maximum| maximum.min(needed)).max(limit.current.unwrap_or(0));
         let raised = Rlimit { current: Some(current), maximum: limit.maximum };
         if setrlimit(Resource::Nofile, raised).is_ok() {
             limit = raised;

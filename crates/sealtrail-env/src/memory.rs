@@ -14,6 +14,12 @@ const PAGE_BYTES: usize = 4 << 10;
 /// long at 16 Mbit/s.
 const SLOW: Duration = Duration::from_secs(2);
 
+/// From here on a request is a long one.
+const LONG_BYTES: usize = 1 << 20;
+
+/// The part of the memory that long requests leave to others, so far as the longest one fits into the rest.
+const RESERVE_PART: usize = 4;
+
 /// Memory for all requests of a process.
 #[derive(Clone, Debug)]
 pub struct Memory(Arc<Inner>);
@@ -21,6 +27,8 @@ pub struct Memory(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     pages: Arc<Semaphore>,
+    /// Pages that long requests leave free.
+    reserve: usize,
     arriving: Mutex<Arriving>,
 }
 
@@ -61,11 +69,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Memory {
-    /// So many bytes for all requests together.
+    /// So many bytes for all requests together, of which one takes so many at most.
     #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
+    pub fn new(bytes_max: usize, request_bytes_max: usize) -> Self {
+        let reserve =
+            (bytes_max / RESERVE_PART).min(bytes_max.saturating_sub(request_bytes_max)) / PAGE_BYTES;
         let pages = Arc::new(Semaphore::new(bytes_max / PAGE_BYTES));
-        Self(Arc::new(Inner { pages, arriving: Mutex::default() }))
+        Self(Arc::new(Inner { pages, reserve, arriving: Mutex::default() }))
     }
 
     /// A share for a request that begins to arrive, without any memory yet.
@@ -82,13 +92,18 @@ impl Memory {
 
     /// Takes pages; where there are too few, from requests that have been arriving for too long, the oldest first. What
     /// those hold is freed as soon as their tasks run.
-    fn acquire(&self, number: u64, pages: u32) -> Option<OwnedSemaphorePermit> {
-        let free = || Arc::clone(&self.0.pages).try_acquire_many_owned(pages).ok();
+    fn acquire(&self, number: u64, pages: u32, long: bool) -> Option<OwnedSemaphorePermit> {
+        let all = &self.0.pages;
+        // Two long requests at once may both find the last of it: it is a reserve, not a promise.
+        let has_room = || !long || all.available_permits() >= self.0.reserve + pages as usize;
+        let free = || has_room().then(|| Arc::clone(all).try_acquire_many_owned(pages).ok())?;
         if let Some(permit) = free() {
             return Some(permit);
         }
         let arriving = lock(&self.0.arriving);
-        for (_, slow) in arriving.by_age.range(..number).take_while(|(_, older)| older.since.elapsed() >= SLOW) {
+        for (_, slow) in
+            arriving.by_age.range(..number).take_while(|(_, older)| older.since.elapsed() >= SLOW)
+        {
             let mut permit = lock(&slow.permit);
             if permit.held.take().is_none() {
                 continue;
@@ -121,7 +136,7 @@ impl Share {
             return Ok(());
         }
         // Without the lock: another request may be taking this one's memory meanwhile.
-        let more = self.memory.acquire(self.number, more).ok_or(NoMemory)?;
+        let more = self.memory.acquire(self.number, more, bytes > LONG_BYTES).ok_or(NoMemory)?;
         let mut permit = lock(&self.holding.permit);
         if permit.lost {
             return Err(NoMemory);
@@ -160,7 +175,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_dribbles_gives_up_its_memory() {
-        let memory = Memory::new(10 * PAGE_BYTES);
+        let memory = Memory::new(10 * PAGE_BYTES, 10 * PAGE_BYTES);
         let (slow, slower) = (memory.share(), memory.share());
         slow.grow(6 * PAGE_BYTES).unwrap();
         slower.grow(4 * PAGE_BYTES).unwrap();
@@ -181,7 +196,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_whole_keeps_its_memory() {
-        let memory = Memory::new(10 * PAGE_BYTES);
+        let memory = Memory::new(10 * PAGE_BYTES, 10 * PAGE_BYTES);
         let share = memory.share();
         share.grow(10 * PAGE_BYTES).unwrap();
         let kept = share.keep().unwrap();
@@ -189,5 +204,17 @@ mod tests {
         assert_eq!(memory.share().grow(1), Err(NoMemory));
         drop(kept);
         assert_eq!(memory.share().grow(1), Ok(()));
+    }
+
+    #[test]
+    fn long_requests_leave_some_of_it_to_others() {
+        let memory = Memory::new(16 << 20, 10 << 20);
+        let (long, short) = (memory.share(), memory.share());
+        assert_eq!(long.grow((12 << 20) + 1), Err(NoMemory));
+        long.grow(12 << 20).unwrap();
+        assert_eq!(memory.share().grow(LONG_BYTES + 1), Err(NoMemory));
+        short.grow(LONG_BYTES).unwrap();
+        // The longest one fits, whatever is left for others then.
+        assert_eq!(Memory::new(11 << 20, 10 << 20).share().grow(10 << 20), Ok(()));
     }
 }

@@ -8,7 +8,6 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use sealtrail_env::{Arriving, Memory, NoMemory, Share};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, InBuffer, Operation as _, OutBuffer};
 
@@ -23,10 +22,6 @@ const GZIP_BYTES: usize = 96 << 10;
 
 /// What a zstd decoder takes beside its window, which holds no more than came out of it: tables and output.
 const ZSTD_BYTES: usize = 320 << 10;
-
-/// gzip is decompressed in steps of so many bytes, up to a thousand times as many decompressed: a millisecond. Between
-/// two steps others have their turn.
-const GZIP_STEP_BYTES: usize = 1 << 10;
 
 /// Largest zstd window, as a power of two: 8 MiB, what RFC 8878 asks decoders to take and no more.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
@@ -171,25 +166,15 @@ impl Reader {
     }
 
     /// Takes bytes as they came.
-    pub(crate) async fn push(&mut self, bytes: &[u8]) -> Result<(), ReadError> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), ReadError> {
         self.wire_bytes += bytes.len();
         if self.wire_bytes > self.bytes_max {
             return Err(ReadError::TooLarge(self.sink().bytes.len() as u64));
         }
         match &mut self.inner {
             Inner::Identity(sink) => sink.push(bytes),
-            Inner::Gzip(decoder) => {
-                for (number, step) in bytes.chunks(GZIP_STEP_BYTES).enumerate() {
-                    if number > 0 {
-                        yield_now().await;
-                    }
-                    decoder.write_all(step).map_err(|_| failure(decoder.get_ref()))?;
-                }
-                Ok(())
-            }
-            Inner::Zstd { decoder, sink, at_end, buffer } => {
-                decompress(decoder, sink, at_end, buffer, bytes).await
-            }
+            Inner::Gzip(decoder) => decoder.write_all(bytes).map_err(|_| failure(decoder.get_ref())),
+            Inner::Zstd { decoder, sink, at_end, buffer } => decompress(decoder, sink, at_end, buffer, bytes),
         }
     }
 
@@ -201,7 +186,11 @@ impl Reader {
     }
 
     /// The next piece of a body, unless its memory goes to others meanwhile; `None` at its end.
-    pub(crate) async fn next(&self, body: &mut Body, deadline: Instant) -> Result<Option<bytes::Bytes>, ReadError> {
+    pub(crate) async fn next(
+        &self,
+        body: &mut Body,
+        deadline: Instant,
+    ) -> Result<Option<bytes::Bytes>, ReadError> {
         tokio::select! {
             biased;
             data = next(body, deadline) => data,
@@ -227,31 +216,25 @@ fn failure(sink: &Sink) -> ReadError {
     sink.failed.unwrap_or(ReadError::Corrupt(sink.bytes.len() as u64))
 }
 
-async fn decompress(
+fn decompress(
     decoder: &mut ZstdDecoder<'_>,
     sink: &mut Sink,
     at_end: &mut bool,
     buffer: &mut [u8],
     bytes: &[u8],
 ) -> Result<(), ReadError> {
-    let mut read = 0;
+    let mut input = InBuffer::around(bytes);
     loop {
-        let (hint, written) = {
-            let mut input = InBuffer::around(bytes.get(read..).unwrap_or_default());
-            let mut output = OutBuffer::around(&mut *buffer);
-            // Zero: a frame has ended. Another may follow.
-            let hint = decoder.run(&mut input, &mut output);
-            read += input.pos();
-            (hint, output.pos())
-        };
+        let mut output = OutBuffer::around(&mut *buffer);
+        // Zero: a frame has ended. Another may follow.
+        let hint = decoder.run(&mut input, &mut output);
+        let written = output.pos();
         let full = written == buffer.len();
         *at_end = hint.map_err(|_| ReadError::Corrupt(sink.bytes.len() as u64))? == 0;
         sink.push(buffer.get(..written).unwrap_or_default())?;
-        if read == bytes.len() && (*at_end || !full) {
+        if input.pos() == bytes.len() && (*at_end || !full) {
             return Ok(());
         }
-        // A few bytes become megabytes: others have their turn in between.
-        yield_now().await;
     }
 }
 
@@ -268,7 +251,7 @@ pub(crate) async fn read(
 ) -> Result<Payload, ReadError> {
     let mut reader = Reader::new(coding, memory, bytes_max)?;
     while let Some(data) = reader.next(body, deadline).await? {
-        reader.push(&data).await?;
+        reader.push(&data)?;
     }
     reader.finish()
 }

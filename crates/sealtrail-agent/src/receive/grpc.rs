@@ -141,7 +141,7 @@ async fn read_message(
     let mut data = first;
     loop {
         left = left.checked_sub(data.len()).ok_or(ReadError::Corrupt(0))?;
-        reader.push(&data).await?;
+        reader.push(&data)?;
         match reader.next(body, deadline).await? {
             Some(more) => data = more,
             None if left == 0 => return Ok(reader.finish()?),

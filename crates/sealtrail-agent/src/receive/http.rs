@@ -15,7 +15,7 @@ use crate::otlp::Encoding;
 use crate::status::Phase;
 
 /// Largest request, before and after decompression: 20 MiB, as the OTLP specification asks.
-const REQUEST_BYTES_MAX: usize = 20 << 20;
+pub(crate) const REQUEST_BYTES_MAX: usize = 20 << 20;
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";

@@ -13,4 +13,4 @@ pub(crate) use connection::{CONNECTIONS_MAX, serve};
 pub(crate) use digest::RequestKey;
 pub(crate) use export::{ANSWER_WITHIN, Answering, Exporter, Outcome};
 pub(crate) use grpc::Grpc;
-pub(crate) use http::Http;
+pub(crate) use http::{Http, REQUEST_BYTES_MAX};

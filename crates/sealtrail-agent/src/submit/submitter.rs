@@ -14,9 +14,7 @@ use sealtrail_env::{Environment, blocking, is_full};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::api::{
-    BatchResult, BatchesAnswer, Problem, UNKNOWN_CLASS, batches_answer, batches_request,
-};
+use super::api::{BatchResult, BatchesAnswer, Problem, UNKNOWN_CLASS, batches_answer, batches_request};
 use super::queue::{Loaded, Queue};
 use super::{Backoff, CallError, Checkpoints, Client, HeldError};
 use crate::outbox::{Append, Item, Position, StateDir, expire, files_dir, numbers, release};

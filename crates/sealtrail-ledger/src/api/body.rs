@@ -12,6 +12,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::refusal::{Class, Refusal};
 
+use super::wire::BATCHES_BYTES_MAX;
+
 /// What a request takes of the memory beside its body: its task, its stream, its head.
 const REQUEST_BYTES: usize = 8 << 10;
 
@@ -57,7 +59,7 @@ fn busy(_: NoMemory) -> Refusal {
 
 impl BodyReader {
     pub(crate) fn new(memory_bytes_max: u32, slow: Duration, timeout: Duration) -> Self {
-        let memory = Memory::new(memory_bytes_max as usize);
+        let memory = Memory::new(memory_bytes_max as usize, BATCHES_BYTES_MAX + REQUEST_BYTES);
         Self { memory, slow: slow.min(timeout), timeout }
     }
 
@@ -80,12 +82,19 @@ impl BodyReader {
     }
 
     /// Takes memory as the bytes come, never for what is merely announced.
-    async fn collect(&self, mut body: Body, share: &Share, least: usize, max: usize) -> Result<Bytes, Refusal> {
+    async fn collect(
+        &self,
+        mut body: Body,
+        share: &Share,
+        least: usize,
+        max: usize,
+    ) -> Result<Bytes, Refusal> {
         room(share, REQUEST_BYTES).await?;
         let begun = Instant::now();
         let mut bytes = BytesMut::new();
         loop {
-            let earned = Duration::from_secs(1) * u32::try_from(bytes.len()).unwrap_or(u32::MAX) / BYTES_PER_SECOND_MIN;
+            let earned = Duration::from_secs(1) * u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+                / BYTES_PER_SECOND_MIN;
             let deadline = begun + (self.slow + earned).min(self.timeout);
             let slow = |_| Refusal::new(Class::RequestTimeout, "the body did not arrive in time");
             let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(slow)? else { break };

@@ -25,6 +25,7 @@ class Liar:
         self.ledger_port = ledger_port
         self.random = random.Random(seed)
         self.lying = set()
+        self.due = set()
         self.told = collections.Counter()
         self.replay = {}
         liar = self
@@ -53,6 +54,10 @@ class Liar:
         self.server = Server(("127.0.0.1", port), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def lie_to(self, calls):
+        """To these calls from now on; to each of them at least once."""
+        self.lying, self.due = calls, set(calls)
+
     def close(self):
         self.lying = set()
         self.server.shutdown()
@@ -72,12 +77,14 @@ class Liar:
 
     def answer(self, handler, body):
         call = handler.path.rsplit("/", 1)[-1] if body is not None else "published"
-        if call not in self.lying or self.random.random() < 1 / 3:
+        lucky = self.random.random() < 1 / 3 and call not in self.due
+        if call not in self.lying or lucky:
             status, kind, text = self.pass_on(handler, body)
             if status == 200:
                 self.replay.setdefault(call, text)
             send(handler, status, kind, text)
             return
+        self.due.discard(call)
         way = self.random.choice(WAYS)
         self.told[f"{call} {way.__name__}"] += 1
         # The real one has had every other of them.

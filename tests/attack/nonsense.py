@@ -25,7 +25,7 @@ BACK_S = 30
 def lie(road, liar, tally, calls, seconds):
     """Lies to these calls for so long; records go on being taken where an epoch is open."""
     before = len(tally.acknowledged)
-    liar.lying = calls
+    liar.lie_to(calls)
     if "epochs" in calls or "challenges" in calls:
         # Another epoch is begun: by a new configuration, as far as the agent knows.
         road.agent.child.send_signal(signal.SIGHUP)
@@ -34,7 +34,7 @@ def lie(road, liar, tally, calls, seconds):
     if not road.agent.alive:
         raise Fault(f"the agent ended while it was lied to; see {road.agent.log}")
     taken, pending = len(tally.acknowledged) - before, road.metric("sealtrail_agent_outbox_pending_batches")
-    liar.lying = set()
+    liar.lie_to(set())
     if calls == {"batches", "published"} and not taken:
         raise Fault("no record was taken while the ledger answered nonsense")
     begun = time.monotonic()

@@ -102,7 +102,7 @@ def main():
         if args.soak:
             attack(place, 30, 2, 16, 0.05, source)
         else:
-            attack(place, 4, 1, 12, 0.5, source)
+            attack(place, 3, 1, 12, 0.5, source)
     print(f"suite: attack: bombs, {time.monotonic() - begun:.0f} s")
 
 

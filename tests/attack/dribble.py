@@ -107,7 +107,7 @@ def attack(place, count, processes, seconds, descriptors, allowance, random):
         until("all attackers have been there", lambda: attackers.total("opened") >= count, patience=120, pause=0.1)
         reader = measure.Reader(road.ledger_port)
         requests, during = honest.p99_over(seconds)
-        read, failed, read_p99 = reader.finish()
+        read, again, failed, read_p99 = reader.finish()
         most = {name: measure.sockets(process) for name, process in attacked.items()}
         print(
             f"  during: {attackers.total('opened')} connections of {count} attackers, {attackers.total('held')} held by "
@@ -115,7 +115,7 @@ def attack(place, count, processes, seconds, descriptors, allowance, random):
         )
         print(
             f"  during: {requests} honest requests, p99 {during * 1000:.0f} ms, {tally.refusals.total() - refusals} tries "
-            f"refused {dict(tally.refusals)}; {read} reads of the ledger, {failed} failed, p99 {read_p99 * 1000:.0f} ms",
+            f"refused {dict(tally.refusals)}; {read} reads of the ledger, {again} tries again, {failed} failed, p99 {read_p99 * 1000:.0f} ms",
             flush=True,
         )
         if attackers.total("held") < min(count, 3 * (PLACES_OF_512 if descriptors else PLACES)) // 2:
@@ -176,7 +176,7 @@ def main():
         if args.soak:
             attack(place, 10_000, 4, 30, None, 0.05, source)
         else:
-            attack(place, 1_000, 2, 5, 512, 0.5, source)
+            attack(place, 1_000, 2, 4, 512, 0.5, source)
     print(f"suite: attack: dribbling connections, {time.monotonic() - begun:.0f} s")
 
 

@@ -89,7 +89,7 @@ def main():
     begun = time.monotonic()
     source = random.Random(args.seed)
     with Place("nonsense", args.seed) as place:
-        attack(place, 10 if args.soak else 1, 10 if args.soak else 4, source)
+        attack(place, 10 if args.soak else 1, 10 if args.soak else 3, source)
     print(f"suite: attack: a ledger that answers nonsense, {time.monotonic() - begun:.0f} s")
 
 

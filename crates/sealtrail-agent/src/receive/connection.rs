@@ -12,6 +12,7 @@ use hyper_util::server::graceful::GracefulConnection;
 use sealtrail_env::{Arriving, Place, Places, Request, Watched};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::{Grpc, Http};
@@ -87,6 +88,10 @@ pub(crate) async fn serve(
                 Some((place, another_left)) => {
                     status.count(Counter::ConnectionsRefused, another_left.into());
                     tokio::spawn(connection(stream, protocol.clone(), status.clone(), end.clone(), place));
+                    if another_left {
+                        // It is read before the next one comes, which may take a place from it.
+                        yield_now().await;
+                    }
                 }
                 // Closed at once: the client finds out now and comes again, instead of waiting in a queue.
                 None => status.count(Counter::ConnectionsRefused, 1),

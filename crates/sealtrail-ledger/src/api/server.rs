@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use sealtrail_env::{Arriving, Place, Places, Watched, connections_max};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tower::Service as _;
 
@@ -128,6 +128,10 @@ pub(crate) async fn serve(
         };
         Metrics::add(&metrics.connections_refused, another_left.into());
         connections.spawn(connection(stream, router.clone(), limits, place, stopped.clone()));
+        if another_left {
+            // It is read before the next one comes, which may take a place from it.
+            yield_now().await;
+        }
     }
     drop(listener);
     // Connections that have ended already do not listen any more.

@@ -186,32 +186,43 @@ async fn a_stop_lets_requests_end() {
 async fn requests_share_a_memory_budget() {
     let home = Home::new();
     let mut config = fast();
-    config.http.memory_bytes_max = 40 << 20;
+    config.http.memory_bytes_max = 48 << 20;
     let running = home.start_with(config).await;
     let trail = running.add(&home, "payments", "web").await;
     let mut agent = home.agent(&running, trail, "web", "a").await;
     let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", agent.path(), 32 << 20);
-    let mut announced = Vec::new();
-    for _ in 0..10 {
+    let begin = || async {
         let mut stream = TcpStream::connect(running.client.address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
-        announced.push(stream);
-    }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stream
+    };
     let most = vec![0; 31 << 20];
+    let last = vec![0; 1 << 20];
+    let mut answer = vec![0; 64];
+    // Announced, not sent: all of them together keep nothing from one that came before them and announced nothing.
     let mut first = TcpStream::connect(running.client.address).await.unwrap();
-    first.write_all(head.as_bytes()).await.unwrap();
+    let chunked = format!("POST {} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", agent.path());
+    first.write_all(chunked.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let announced = futures(10, begin).await;
+    first.write_all(format!("{:x}\r\n", most.len()).as_bytes()).await.unwrap();
     first.write_all(&most).await.unwrap();
+    first.write_all(b"\r\n0\r\n\r\n").await.unwrap();
+    let count = first.read(&mut answer).await.unwrap();
+    assert!(answer[..count].starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&answer));
+    // Sent, but for the end.
+    let mut slow = begin().await;
+    slow.write_all(&most).await.unwrap();
     // A small request still finds room.
     let batch = agent.batch(3);
     agent.send(&running.client, 0, &[batch]).await;
-    let mut second = TcpStream::connect(running.client.address).await.unwrap();
-    second.write_all(head.as_bytes()).await.unwrap();
+    let mut second = begin().await;
     second.write_all(&most).await.unwrap();
-    // The first has not come to its end for two seconds, and somebody else needs its memory.
-    let mut answer = vec![0; 64];
-    let count = first.read(&mut answer).await.unwrap();
+    // The slow one has not come to its end for two seconds, and somebody else needs its memory.
+    let count = slow.read(&mut answer).await.unwrap();
     assert!(answer[..count].starts_with(b"HTTP/1.1 503 "), "{}", String::from_utf8_lossy(&answer));
-    second.write_all(&vec![0; 1 << 20]).await.unwrap();
+    second.write_all(&last).await.unwrap();
     let count = second.read(&mut answer).await.unwrap();
     assert!(answer[..count].starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&answer));
     drop(announced);

@@ -20,8 +20,9 @@ import time
 import measure
 from road import Fault, Place, Tally, compare, until
 
-# What a connection may cost, at most and on the average of all kinds: buffers, HTTP/2's tables, its task.
-CONNECTION_KIB = 64
+# What a connection may cost: buffers, HTTP/2's tables, its task. Over gRPC 16 calls of 16 KiB more; at the ledger 8 answers
+# of which 48 KiB each wait to be read.
+CONNECTION_KIB, CALLS_KIB, ANSWERS_KIB = 64, 16 * 16, 8 * 48
 
 # Memory for requests that are arriving: the agent's MEMORY_BYTES_MAX, the ledger's http.memory_bytes_max.
 BODIES_MIB = {"agent": 64, "ledger": 128}
@@ -76,12 +77,11 @@ class Attackers:
 
 
 def bounds(places):
-    """MiB that an attack may add: what is arriving, and connections. The agent has two listeners. What the ledger has read
-    of a file for a client that does not take it is no request's: two pieces of 64 KiB for each of its places."""
-    connections = places * CONNECTION_KIB / 1024
+    """MiB that an attack may add, where all connections are of the most expensive kind: what is arriving, and places of the
+    agent's two listeners and the ledger's one."""
     return {
-        "agent": BODIES_MIB["agent"] + 2 * connections,
-        "ledger": BODIES_MIB["ledger"] + connections + places * 128 / 1024,
+        "agent": BODIES_MIB["agent"] + places * (2 * CONNECTION_KIB + CALLS_KIB) / 1024,
+        "ledger": BODIES_MIB["ledger"] + places * (CONNECTION_KIB + ANSWERS_KIB) / 1024,
     }
 
 

@@ -23,7 +23,7 @@ STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 def kinds(http, grpc, ledger, trail):
     """Every way to keep somebody waiting: port, script, whether answers are read."""
-    batches = f"/v1/trails/{trail}/batches"
+    batches, segment = f"/v1/trails/{trail}/batches", f"/v1/trails/{trail}/segments/0000000000.seg"
     return {
         "http-silent": (http, wire.silent, True),
         "http-head": (http, lambda r: wire.head(r, "/v1/logs"), True),
@@ -42,7 +42,8 @@ def kinds(http, grpc, ledger, trail):
         "ledger-settings": (ledger, wire.settings, True),
         "ledger-streams": (ledger, lambda r: wire.streams(r, batches, []), True),
         "ledger-resets": (ledger, lambda r: wire.resets(r, batches, []), True),
-        "ledger-unread": (ledger, lambda r: wire.unread(r, f"/v1/trails/{trail}/segments/0000000000.seg"), False),
+        "ledger-unread": (ledger, lambda r: wire.unread(r, segment), False),
+        "ledger-unread-streams": (ledger, lambda r: wire.unread_streams(r, segment), False),
     }
 
 

@@ -19,12 +19,12 @@ def frame(kind, stream, payload=b"", flags=0):
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
-def headers(stream, path, more=()):
-    """A HEADERS frame that begins a POST and does not end it: literals without indexing (RFC 7541 6.2.2)."""
+def headers(stream, path, more=(), method="POST", flags=END_HEADERS):
+    """A HEADERS frame that begins a request and does not end it: literals without indexing (RFC 7541 6.2.2)."""
     block = b""
-    for name, value in [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "a"), *more]:
+    for name, value in [(":method", method), (":scheme", "http"), (":path", path), (":authority", "a"), *more]:
         block += b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-    return frame(HEADERS, stream, block, END_HEADERS)
+    return frame(HEADERS, stream, block, flags)
 
 
 GRPC = [("content-type", "application/grpc"), ("te", "trailers")]
@@ -90,15 +90,15 @@ def pings(random):
 
 
 def streams(random, path, more):
-    """Opens streams and ends none; a byte of a body now and then, under each compression."""
+    """Opens all streams it may and ends none; a byte of a body now and then, under each compression."""
     yield PREFACE + frame(SETTINGS, 0)
-    for number in itertools.count():
+    begun = b""
+    for stream in range(1, 33, 2):
         coding = random.choice(["identity", "gzip", "zstd"])
-        stream = 2 * number + 1
-        start = bytes([coding != "identity"]) + struct.pack(">I", 1 << 20)
-        yield headers(stream, path, [*more, ("grpc-encoding", coding)]) + frame(DATA, stream, start)
-        if number >= 16:
-            break
+        begun += headers(stream, path, [*more, ("grpc-encoding", coding)])
+        if random.random() < 0.5:
+            begun += frame(DATA, stream, bytes([coding != "identity"]) + struct.pack(">I", 1 << 20))
+    yield begun
     while True:
         yield frame(DATA, 2 * random.randrange(16) + 1, b"\x28" if random.random() < 0.5 else b"\x1f")
 
@@ -116,6 +116,14 @@ def unread(random, path):
     request = f"GET {path} HTTP/1.1\r\nhost: a\r\n\r\n".encode()
     while True:
         yield 20 * request
+
+
+def unread_streams(random, path):
+    """The same over HTTP/2: room for all of it, many at a time."""
+    window = (1 << 31) - 1
+    yield PREFACE + frame(SETTINGS, 0, struct.pack(">HI", 4, window)) + frame(8, 0, struct.pack(">I", window - 65_535))
+    for number in itertools.count():
+        yield b"".join(headers(2 * (8 * number + n) + 1, path, method="GET", flags=5) for n in range(8))
 
 
 def gzip_bomb(length=BOMB_BYTES):

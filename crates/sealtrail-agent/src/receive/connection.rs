@@ -21,8 +21,9 @@ use crate::status::{Counter, Status};
 /// Connections at once, on each listener: every container of a large node, several times over.
 pub(crate) const CONNECTIONS_MAX: usize = 1024;
 
-/// Calls at once on one gRPC connection.
-const STREAMS_MAX: u32 = 64;
+/// Calls at once on one gRPC connection: a Collector has ten by default. A call costs up to 16 KiB before its body is read,
+/// so 1,024 connections with nothing but calls cost 256 MiB.
+const STREAMS_MAX: u32 = 16;
 
 /// Longest wait for a request's head; with keep-alive also for the next one's. SDKs export every few seconds.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);

@@ -37,11 +37,11 @@ const HEADER_BYTES_MAX: u32 = 16 << 10;
 const HEADERS_MAX: usize = 64;
 
 /// Requests at once on one HTTP/2 connection: an agent keeps two or three under way.
-const STREAMS_MAX: u32 = 16;
+const STREAMS_MAX: u32 = 8;
 
-/// Bytes of an answer that wait for one HTTP/2 stream's client to read, and a piece of a file more. With STREAMS_MAX 1.5
-/// MiB of a connection at most.
-const SEND_BYTES_MAX: usize = 32 << 10;
+/// Bytes of an answer that wait for one HTTP/2 stream's client to read, a piece of a file (32 KiB) not counted. So a
+/// connection that reads nothing of what it asks for holds 384 KiB.
+const SEND_BYTES_MAX: usize = 16 << 10;
 
 /// Buffer of an HTTP/2 stream and connection: a batch of 1,000 records arrives without waiting for an update.
 const WINDOW_BYTES: u32 = 1 << 20;

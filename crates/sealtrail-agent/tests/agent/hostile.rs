@@ -103,6 +103,24 @@ fn strangers_are_let_go_within_15_s() {
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
+/// A call costs memory before any of its body is read, so a connection has few at once: it says so, and keeps to it.
+#[test]
+fn a_connection_has_few_calls_at_once() {
+    let world = World::new();
+    let agent = world.start();
+    let mut stream = TcpStream::connect(agent.grpc_address()).unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    // SETTINGS (RFC 9113 6.5): entries of 6 bytes behind a head of 9; 3 is SETTINGS_MAX_CONCURRENT_STREAMS.
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(head[3], 4);
+    let mut settings = vec![0; usize::from(head[2])];
+    stream.read_exact(&mut settings).unwrap();
+    let (entries, _) = settings.as_chunks::<6>();
+    let calls = entries.iter().find(|entry| entry[..2] == [0, 3]).map(|entry| entry[5]);
+    assert_eq!(calls, Some(16), "{entries:?}");
+}
+
 /// Memory that bodies hold which do not come to their end goes to one that does.
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_dribble_give_up_their_memory() {

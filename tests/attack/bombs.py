@@ -15,7 +15,6 @@ import time
 
 import measure
 from road import Fault, Place, Tally, compare, until
-from flood import exported
 
 # The agent: 64 MiB for requests; as much again in the windows of zstd decoders, which hold what came out of them; and what
 # the C library's allocator keeps for each of the two threads that read requests: twice the largest block that was freed,
@@ -83,12 +82,12 @@ def attack(place, seconds, processes, threads, allowance, source):
     until("the outbox is empty", lambda: not road.metric("sealtrail_agent_outbox_pending_batches"))
     road.stop()
     verdict = road.verify()
-    counts, stubs = exported(road)
+    counts = road.exported(stubs=True)
     compare(tally, counts)
-    print(f"  {verdict}; {len(tally.acknowledged)} records acknowledged, {counts.total()} and {stubs} stubs exported")
+    print(f"  {verdict}; {len(tally.acknowledged)} records acknowledged, {counts.total()} and {road.stubs} stubs exported")
     landed = sum(counts[told] for kind, counts in answers.items() if "bomb" in kind for told in counts if told == "413")
-    if not landed or not stubs:
-        raise Fault(f"{landed} bombs landed and left {stubs} stubs")
+    if not landed or not road.stubs:
+        raise Fault(f"{landed} bombs landed and left {road.stubs} stubs")
 
 
 def main():

@@ -20,7 +20,7 @@ import time
 
 import flooders
 import measure
-from road import Fault, Place, Tally, compare, number_of, until
+from road import Fault, Place, Tally, compare, until
 
 # Requests a second of an honest application, all three of its clients.
 HONEST_RATE = 3 / measure.PERIOD_S
@@ -70,18 +70,6 @@ def signed_drops(road):
     verdict = json.loads(road.run("verify", "--json", road.ledger_dir, "--policy", road.policy))
     text = json.dumps(verdict)
     return sum(map(int, re.findall(r"the agent says that it dropped (\d+) records", text)))
-
-
-def exported(road):
-    """How often each number is there. Stubs have none: of what could not be mapped nothing is kept."""
-    counts, stubs = collections.Counter(), 0
-    command = ["export", "--jsonl", road.ledger_dir, "--policy", road.policy, "--stream", "payments"]
-    for line in road.run(*command).encode().splitlines():
-        if b'"stub":{' in line:
-            stubs += 1
-        else:
-            counts[number_of(line)] += 1
-    return counts, stubs
 
 
 def attack(place, seconds, processes, allowance, source):
@@ -136,11 +124,14 @@ def attack(place, seconds, processes, allowance, source):
     counted = road.metric("sealtrail_agent_records_dropped_total")
     road.stop()
     verdict = road.verify()
-    counts, stubs = exported(road)
+    counts = road.exported(stubs=True)
     compare(tally, counts)
     signed = signed_drops(road)
     print(f"  {verdict}")
-    print(f"  {len(tally.acknowledged)} records acknowledged, {counts.total()} and {stubs} stubs exported; dropped: {said} in answers, {counted} counted, {signed} signed")
+    print(
+        f"  {len(tally.acknowledged)} records acknowledged, {counts.total()} and {road.stubs} stubs exported; "
+        f"dropped: {said} in answers, {counted} counted, {signed} signed"
+    )
     # An answer that did not reach its client says nothing, so answers may know of fewer.
     if not said or not said <= counted == signed:
         raise Fault(f"{said} records were dropped as answers say, {counted} as the metric, {signed} as signed batches")

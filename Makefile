@@ -24,9 +24,10 @@ demo: ## Log events, verify them, cheat in six ways, see each found
 test: venv ## All tests, with the number of cases of each suite
 	tests/run.sh $(PYTHON)
 
-soak: venv ## What takes long: tests marked so, a thousand kills, every fault, more random input, every seeded bug
+soak: venv ## What takes long: tests marked so, a thousand kills, every fault and attack, more random input, every seeded bug
 	cargo test --locked --release --workspace -- --ignored --show-output
 	tests/faults/run.sh $(PYTHON) --soak
+	tests/attack/run.sh $(PYTHON) --soak
 	$(MAKE) bench-memory
 	$(MAKE) fuzz FUZZ_SECONDS=60
 	$(MAKE) seeded

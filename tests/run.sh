@@ -33,17 +33,18 @@ suite second-verifier second_verifier
 suite agreement tests/agreement/run.sh "$python"
 suite otel tests/otel/run.sh "$python"
 suite faults tests/faults/run.sh "$python"
+suite attack tests/attack/run.sh "$python"
 suite seeded-bugs tests/seeded-bugs/run.sh --check
 
 printf '\n== cases\n'
 awk -f tests/cases.awk "$logs"/rust
-for name in second-verifier agreement otel faults seeded-bugs; do
+for name in second-verifier agreement otel faults attack seeded-bugs; do
     sed -nE "s/^suite: //p; s/^[0-9]+ (passed|failed).*/$name: &/p" "$logs/$name"
 done
 
 passed=0
 failed=0
-for name in rust second-verifier agreement otel faults seeded-bugs; do
+for name in rust second-verifier agreement otel faults attack seeded-bugs; do
     # Closing lines: cargo's `test result: …`, pytest's and our own `N passed, N failed`.
     read -r p f < <(awk '
         /^test result:/ || /^[0-9]+ (passed|failed)/ {

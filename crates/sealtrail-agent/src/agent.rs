@@ -10,7 +10,7 @@ use std::time::Duration;
 use sealtrail_attester::Attester;
 use sealtrail_core::body::FrameError;
 use sealtrail_core::statement::Place;
-use sealtrail_env::{Environment, blocking};
+use sealtrail_env::{Environment, Memory, Places, blocking, connections_max};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -20,7 +20,9 @@ use crate::lifecycle::{Command, Inbox, Lifecycle, mapper_settings};
 use crate::listeners::Listeners;
 use crate::outbox::{Append, Origin, OutboxError, Recovered, StateDir, Writer, WriterParts, recover};
 use crate::progress::Progress;
-use crate::receive::{self, Answering, Exporter, Grpc, RequestKey, serve};
+use crate::receive::{
+    self, Answering, CONNECTIONS_MAX, Exporter, Grpc, MEMORY_BYTES_MAX, REQUEST_BYTES_MAX, RequestKey, serve,
+};
 use crate::redact::RedactionRules;
 use crate::seal::{Intake, Job, Mapper, MapperParts, Message, Sealer, SealerParts, Seen, intake};
 use crate::status::{Level, Notice, Snapshot, Status};
@@ -350,7 +352,7 @@ impl Parts {
             progress: shared.progress.clone(),
             status: shared.status.clone(),
             answering: answering.clone(),
-            memory: Default::default(),
+            memory: Memory::new(MEMORY_BYTES_MAX, REQUEST_BYTES_MAX),
         };
         let lifecycle = Lifecycle {
             opener: Opener {
@@ -383,11 +385,22 @@ impl Parts {
 fn receivers(exporter: Exporter, listeners: Listeners, ending: &watch::Receiver<bool>) -> JoinSet<()> {
     let mut receivers = JoinSet::new();
     let status = &exporter.status;
+    let connections_max = connections_max(CONNECTIONS_MAX);
+    if connections_max < CONNECTIONS_MAX {
+        let text = format!(
+            "each listener takes `{connections_max}` connections instead of `{CONNECTIONS_MAX}`: raise the limit on open \
+             files"
+        );
+        status.notice(Level::Warning, text);
+    }
+    let places = || Places::new(connections_max);
     if let Ok(listener) = tokio::net::TcpListener::from_std(listeners.grpc) {
-        receivers.spawn(serve(listener, Grpc(exporter.clone()), status.clone(), ending.clone()));
+        let grpc = Grpc(exporter.clone());
+        receivers.spawn(serve(listener, places(), grpc, status.clone(), ending.clone()));
     }
     if let Ok(listener) = tokio::net::TcpListener::from_std(listeners.http) {
-        receivers.spawn(serve(listener, receive::Http(exporter.clone()), status.clone(), ending.clone()));
+        let http = receive::Http(exporter.clone());
+        receivers.spawn(serve(listener, places(), http, status.clone(), ending.clone()));
     }
     receivers
 }

@@ -1,16 +1,23 @@
 //! What a process takes from its machine: clock, randomness, disk, threads for what blocks. All of it comes in from
-//! outside, so that a whole system can run in a simulation with faults. The network is the affair of who uses it.
+//! outside, so that a whole system can run in a simulation with faults. The network is the affair of who uses it; what is
+//! here of it is how connections, memory and descriptors are shared out among clients that nobody knows.
 
 mod blocking;
 mod clock;
+mod connections;
+mod descriptors;
 mod disk;
+mod memory;
 mod random;
 
 use std::sync::Arc;
 
 pub use blocking::blocking;
 pub use clock::{Clock, SystemClock};
+pub use connections::{Arriving, Place, Places, Request, Watched};
+pub use descriptors::connections_max;
 pub use disk::{Disk, DiskFile, RealDisk, create_dirs_durably, is_full, write_at};
+pub use memory::{Memory, NoMemory, Share};
 pub use random::{NoRandomness, Random, SystemRandom};
 
 /// Clock, randomness and disk together.

@@ -1,21 +1,27 @@
 //! Reading request bodies: bounded in bytes before and after decompression, in memory over all requests, and in time.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use bytes::Buf;
 use flate2::write::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use sealtrail_env::{Arriving, Memory, NoMemory, Share};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, InBuffer, Operation as _, OutBuffer};
 
 /// Memory for request bodies, over all requests at once: three of the longest HTTP bodies, or hundreds of usual ones.
-const MEMORY_BYTES_MAX: usize = 64 << 20;
+pub(crate) const MEMORY_BYTES_MAX: usize = 64 << 20;
 
-/// What memory is counted in.
-const PAGE: usize = 4 << 10;
+/// What a request takes beside its body: its task, its stream, its head. At most 8,192 requests are going on at once.
+const REQUEST_BYTES: usize = 8 << 10;
+
+/// What a gzip decoder takes: its window of 32 KiB, as much output, tables.
+const GZIP_BYTES: usize = 96 << 10;
+
+/// What a zstd decoder takes beside its window, which holds no more than came out of it: tables and output.
+const ZSTD_BYTES: usize = 320 << 10;
 
 /// Largest zstd window, as a power of two: 8 MiB, what RFC 8878 asks decoders to take and no more.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
@@ -58,13 +64,9 @@ pub(crate) enum ReadError {
     Gone,
 }
 
-/// Memory shared by all requests.
-#[derive(Clone, Debug)]
-pub(crate) struct Memory(Arc<Semaphore>);
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MEMORY_BYTES_MAX / PAGE)))
+impl From<NoMemory> for ReadError {
+    fn from(_: NoMemory) -> Self {
+        Self::Busy
     }
 }
 
@@ -78,16 +80,19 @@ pub(crate) struct Payload {
 /// Collects bytes up to a cap and within the memory there is.
 #[derive(Debug)]
 struct Sink {
-    memory: Memory,
+    share: Share,
     bytes: Vec<u8>,
-    permit: Option<OwnedSemaphorePermit>,
+    /// What is taken of the memory beside the bytes.
+    overhead: usize,
     bytes_max: usize,
     failed: Option<ReadError>,
 }
 
 impl Sink {
-    fn new(memory: &Memory, bytes_max: usize) -> Self {
-        Self { memory: memory.clone(), bytes: Vec::new(), permit: None, bytes_max, failed: None }
+    fn new(memory: &Memory, overhead: usize, bytes_max: usize) -> Result<Self, ReadError> {
+        let share = memory.share();
+        share.grow(overhead)?;
+        Ok(Self { share, bytes: Vec::new(), overhead, bytes_max, failed: None })
     }
 
     fn push(&mut self, more: &[u8]) -> Result<(), ReadError> {
@@ -96,25 +101,17 @@ impl Sink {
             return Err(ReadError::TooLarge(length as u64));
         }
         if length > self.bytes.capacity() {
-            self.grow(length)?;
+            // Makes room, doubling.
+            let capacity = length.max((2 * self.bytes.capacity()).min(self.bytes_max));
+            self.share.grow(self.overhead + capacity)?;
+            self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(more);
         Ok(())
     }
 
-    /// Makes room, doubling, and takes it out of the memory there is.
-    fn grow(&mut self, length: usize) -> Result<(), ReadError> {
-        let capacity = length.max((2 * self.bytes.capacity()).min(self.bytes_max));
-        let pages =
-            capacity.div_ceil(PAGE) - self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let pages = u32::try_from(pages).map_err(|_| ReadError::Busy)?;
-        let more = Arc::clone(&self.memory.0).try_acquire_many_owned(pages).map_err(|_| ReadError::Busy)?;
-        match &mut self.permit {
-            Some(permit) => permit.merge(more),
-            None => self.permit = Some(more),
-        }
-        self.bytes.reserve_exact(capacity - self.bytes.len());
-        Ok(())
+    fn payload(self) -> Result<Payload, ReadError> {
+        Ok(Payload { bytes: self.bytes, permit: self.share.keep()? })
     }
 }
 
@@ -151,11 +148,12 @@ enum Inner {
 impl Reader {
     /// A reader that gives up beyond `bytes_max`, decompressed.
     pub(crate) fn new(coding: Coding, memory: &Memory, bytes_max: usize) -> Result<Self, ReadError> {
-        let sink = Sink::new(memory, bytes_max);
+        let sink = |decoder_bytes| Sink::new(memory, REQUEST_BYTES + decoder_bytes, bytes_max);
         let inner = match coding {
-            Coding::Identity => Inner::Identity(sink),
-            Coding::Gzip => Inner::Gzip(Box::new(MultiGzDecoder::new(sink))),
+            Coding::Identity => Inner::Identity(sink(0)?),
+            Coding::Gzip => Inner::Gzip(Box::new(MultiGzDecoder::new(sink(GZIP_BYTES)?))),
             Coding::Zstd => {
+                let sink = sink(ZSTD_BYTES)?;
                 let mut decoder = ZstdDecoder::new().map_err(|_| ReadError::Busy)?;
                 decoder
                     .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))
@@ -171,7 +169,7 @@ impl Reader {
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), ReadError> {
         self.wire_bytes += bytes.len();
         if self.wire_bytes > self.bytes_max {
-            return Err(ReadError::TooLarge(self.length() as u64));
+            return Err(ReadError::TooLarge(self.sink().bytes.len() as u64));
         }
         match &mut self.inner {
             Inner::Identity(sink) => sink.push(bytes),
@@ -180,26 +178,37 @@ impl Reader {
         }
     }
 
-    fn length(&self) -> usize {
+    fn sink(&self) -> &Sink {
         match &self.inner {
-            Inner::Identity(sink) | Inner::Zstd { sink, .. } => sink.bytes.len(),
-            Inner::Gzip(decoder) => decoder.get_ref().bytes.len(),
+            Inner::Identity(sink) | Inner::Zstd { sink, .. } => sink,
+            Inner::Gzip(decoder) => decoder.get_ref(),
+        }
+    }
+
+    /// The next piece of a body, unless its memory goes to others meanwhile; `None` at its end.
+    pub(crate) async fn next(
+        &self,
+        body: &mut Body,
+        deadline: Instant,
+    ) -> Result<Option<bytes::Bytes>, ReadError> {
+        tokio::select! {
+            biased;
+            data = next(body, deadline) => data,
+            () = self.sink().share.taken() => Err(ReadError::Busy),
         }
     }
 
     /// All has come: what it is, if the compression ends here too.
     pub(crate) fn finish(self) -> Result<Payload, ReadError> {
-        let sink = match self.inner {
-            Inner::Identity(sink) => sink,
+        match self.inner {
+            Inner::Identity(sink) => sink.payload(),
             Inner::Gzip(mut decoder) => {
                 decoder.try_finish().map_err(|_| failure(decoder.get_ref()))?;
-                let empty = Sink::new(&decoder.get_ref().memory, 0);
-                std::mem::replace(decoder.get_mut(), empty)
+                decoder.finish().map_err(|_| ReadError::Busy)?.payload()
             }
-            Inner::Zstd { sink, at_end: true, .. } => sink,
-            Inner::Zstd { sink, .. } => return Err(ReadError::Corrupt(sink.bytes.len() as u64)),
-        };
-        Ok(Payload { bytes: sink.bytes, permit: sink.permit })
+            Inner::Zstd { sink, at_end: true, .. } => sink.payload(),
+            Inner::Zstd { sink, .. } => Err(ReadError::Corrupt(sink.bytes.len() as u64)),
+        }
     }
 }
 
@@ -229,23 +238,26 @@ fn decompress(
     }
 }
 
+/// The body of a request.
+pub(crate) type Body = Arriving<Incoming>;
+
 /// Reads a whole HTTP body.
 pub(crate) async fn read(
-    body: &mut Incoming,
+    body: &mut Body,
     coding: Coding,
     memory: &Memory,
     bytes_max: usize,
     deadline: Instant,
 ) -> Result<Payload, ReadError> {
     let mut reader = Reader::new(coding, memory, bytes_max)?;
-    while let Some(data) = next(body, deadline).await? {
+    while let Some(data) = reader.next(body, deadline).await? {
         reader.push(&data)?;
     }
     reader.finish()
 }
 
 /// The next piece of a body; `None` at its end.
-pub(crate) async fn next(body: &mut Incoming, deadline: Instant) -> Result<Option<bytes::Bytes>, ReadError> {
+pub(crate) async fn next(body: &mut Body, deadline: Instant) -> Result<Option<bytes::Bytes>, ReadError> {
     loop {
         match timeout_at(deadline, body.frame()).await {
             Err(_) => return Err(ReadError::Slow),
@@ -261,7 +273,7 @@ pub(crate) async fn next(body: &mut Incoming, deadline: Instant) -> Result<Optio
 }
 
 /// Reads on and throws away, within bounds.
-pub(crate) async fn drain(body: &mut Incoming, deadline: Instant) {
+pub(crate) async fn drain(body: &mut Body, deadline: Instant) {
     let mut left = DRAIN_BYTES_MAX;
     while let Ok(Some(data)) = next(body, deadline).await {
         let Some(less) = left.checked_sub(data.remaining()) else { return };

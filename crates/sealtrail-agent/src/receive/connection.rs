@@ -1,32 +1,42 @@
 //! Accept loops and what keeps a connection from being held for nothing.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
+use sealtrail_env::{Arriving, Place, Places, Request, Watched};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::yield_now;
+use tokio::time::{sleep, timeout};
 
-use super::places::{Going, Place, Places};
 use super::{Grpc, Http};
 use crate::status::{Counter, Status};
 
-/// Calls at once on one gRPC connection.
-const STREAMS_MAX: u32 = 64;
+/// Connections at once, on each listener: every container of a large node, several times over.
+pub(crate) const CONNECTIONS_MAX: usize = 1024;
+
+/// Calls at once on one gRPC connection: a Collector has ten by default. A call costs up to 16 KiB before its body is read,
+/// so 1,024 connections with nothing but calls cost 256 MiB.
+const STREAMS_MAX: u32 = 16;
 
 /// Longest wait for a request's head; with keep-alive also for the next one's. SDKs export every few seconds.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a connection may live without a request going on: above what HEAD_TIMEOUT sees, for HTTP/2 and slow first
-/// bytes.
+/// How long a connection may take to its first whole request, and a client to read its answer: above the 8 s that a body
+/// has, and together with LOOK within 15 s.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection may live without a request going on: above what HEAD_TIMEOUT sees, for HTTP/2.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often idleness is looked for.
-const IDLE_CHECK: Duration = Duration::from_secs(5);
+/// How often a connection is looked at.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// How long a connection that was asked to end may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -63,22 +73,26 @@ impl From<Http> for Protocol {
 /// Accepts connections until told to end, then lets those that there are finish their requests.
 pub(crate) async fn serve(
     listener: TcpListener,
+    places: Places,
     protocol: impl Into<Protocol>,
     status: Status,
     mut end: watch::Receiver<bool>,
 ) {
     let protocol = protocol.into();
-    let places = Places::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = end.wait_for(|end| *end) => break,
         };
         match accepted {
-            Ok((stream, _)) => match places.take() {
+            Ok((stream, from)) => match places.take(from.ip()) {
                 Some((place, another_left)) => {
                     status.count(Counter::ConnectionsRefused, another_left.into());
                     tokio::spawn(connection(stream, protocol.clone(), status.clone(), end.clone(), place));
+                    if another_left {
+                        // It is read before the next one comes, which may take a place from it.
+                        yield_now().await;
+                    }
                 }
                 // Closed at once: the client finds out now and comes again, instead of waiting in a queue.
                 None => status.count(Counter::ConnectionsRefused, 1),
@@ -100,11 +114,15 @@ async fn connection(
 ) {
     // An answer is one small segment; nothing is gained by holding it back.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(stream);
-    let going = place.requests();
+    let io = TokioIo::new(Watched::new(stream, &place));
+    let begin = place.requests();
     match protocol {
         Protocol::Grpc(grpc) => {
-            let service = service_fn(move |request| during(going(), grpc.clone().answer(request)));
+            let service = service_fn(move |request: http::Request<Incoming>| {
+                let begun = begin();
+                let request = request.map(|body| Arriving::new(body, Arc::clone(&begun)));
+                during(begun, grpc.clone().answer(request))
+            });
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(STREAMS_MAX)
@@ -117,7 +135,11 @@ async fn connection(
             watch_over(connection, &place, &status, end).await;
         }
         Protocol::Http(http) => {
-            let service = service_fn(move |request| during(going(), http.clone().answer(request)));
+            let service = service_fn(move |request: http::Request<Incoming>| {
+                let begun = begin();
+                let request = request.map(|body| Arriving::new(body, Arc::clone(&begun)));
+                during(begun, http.clone().answer(request))
+            });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
@@ -136,17 +158,18 @@ async fn watch_over(
     mut end: watch::Receiver<bool>,
 ) {
     let mut connection = pin!(connection);
-    let mut idle_since = Instant::now();
     loop {
         tokio::select! {
             // How a connection ended is the client's business; its requests were answered or were not.
             _ = &mut connection => return,
             () = place.leave() => return,
             _ = end.wait_for(|end| *end) => break,
-            () = sleep(IDLE_CHECK) => {
-                if place.was_active() {
-                    idle_since = Instant::now();
-                } else if idle_since.elapsed() >= IDLE_TIMEOUT {
+            () = sleep(LOOK) => {
+                // Such a client is owed nothing, or does not take it: no goodbye is waited for.
+                if place.stranger_for().max(place.unread_for()) >= FIRST_TIMEOUT {
+                    return status.count(Counter::ConnectionsIdle, 1);
+                }
+                if place.idle_for() >= IDLE_TIMEOUT {
                     status.count(Counter::ConnectionsIdle, 1);
                     break;
                 }
@@ -158,8 +181,8 @@ async fn watch_over(
 }
 
 /// Keeps a request counted while it is being answered, however that ends.
-async fn during<T>(going: Going, work: impl Future<Output = T>) -> T {
+async fn during<T>(request: Arc<Request>, work: impl Future<Output = T>) -> T {
     let done = work.await;
-    drop(going);
+    drop(request);
     done
 }

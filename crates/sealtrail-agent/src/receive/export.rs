@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Code, Refusal};
-use super::body::{Memory, Payload, ReadError};
+use super::body::{Payload, ReadError};
 use super::digest::RequestKey;
 use crate::config::Acknowledge;
 use crate::otlp::{Encoding, Reason};
 use crate::progress::{Fate, Progress};
 use crate::seal::{Deferred, Intake, Received, RequestStub, Verdict};
 use crate::status::{Counter, Status};
-use sealtrail_env::Environment;
+use sealtrail_env::{Environment, Memory};
 
 /// An answer comes within this: OTel SDKs give up after 10 s.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(8);

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
+use sealtrail_env::Memory;
 use tokio::time::Instant;
 
 use super::answer::{Code, Refusal, success};
-use super::body::{Coding, Memory, Payload, ReadError, Reader, drain, next};
+use super::body::{Body, Coding, Payload, ReadError, Reader, drain, next};
 use super::export::{ANSWER_WITHIN, Exporter, Outcome};
 use crate::otlp::Encoding;
 
@@ -43,7 +44,7 @@ pub(crate) struct Grpc(pub(crate) Exporter);
 
 impl Grpc {
     /// Answers one call.
-    pub(crate) async fn answer(self, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    pub(crate) async fn answer(self, request: Request<Body>) -> Result<Answer, Infallible> {
         let is_grpc = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
             let name = value.as_bytes();
             name == b"application/grpc"
@@ -61,7 +62,7 @@ impl Grpc {
         Ok(self.export(request).await)
     }
 
-    async fn export(&self, request: Request<Incoming>) -> Answer {
+    async fn export(&self, request: Request<Body>) -> Answer {
         let deadline = Instant::now() + ANSWER_WITHIN;
         let (parts, mut body) = request.into_parts();
         let coding = parts.headers.get(GRPC_ENCODING).map_or(b"".as_slice(), HeaderValue::as_bytes);
@@ -111,7 +112,7 @@ impl From<ReadError> for Unframed {
 
 /// Reads the one message of a unary call. More, or less, is as corrupt as a broken frame.
 async fn read_message(
-    body: &mut Incoming,
+    body: &mut Body,
     coding: Coding,
     memory: &Memory,
     deadline: Instant,
@@ -141,7 +142,7 @@ async fn read_message(
     loop {
         left = left.checked_sub(data.len()).ok_or(ReadError::Corrupt(0))?;
         reader.push(&data)?;
-        match next(body, deadline).await? {
+        match reader.next(body, deadline).await? {
             Some(more) => data = more,
             None if left == 0 => return Ok(reader.finish()?),
             None => return Err(ReadError::Corrupt(0).into()),

@@ -5,17 +5,17 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use tokio::time::Instant;
 
 use super::answer::{Code, Refusal, success};
-use super::body::{Coding, ReadError, drain, read};
+use super::body::{Body, Coding, ReadError, drain, read};
 use super::export::{ANSWER_WITHIN, Exporter, Outcome};
 use crate::otlp::Encoding;
 use crate::status::Phase;
 
 /// Largest request, before and after decompression: 20 MiB, as the OTLP specification asks.
-const REQUEST_BYTES_MAX: usize = 20 << 20;
+pub(crate) const REQUEST_BYTES_MAX: usize = 20 << 20;
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -29,7 +29,7 @@ pub(crate) struct Http(pub(crate) Exporter);
 
 impl Http {
     /// Answers one request.
-    pub(crate) async fn answer(self, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    pub(crate) async fn answer(self, request: Request<Body>) -> Result<Answer, Infallible> {
         Ok(match (request.uri().path(), request.method()) {
             ("/v1/logs", &Method::POST) => self.logs(request).await,
             ("/v1/logs", _) => method_not_allowed("POST"),
@@ -53,7 +53,7 @@ impl Http {
         })
     }
 
-    async fn logs(&self, request: Request<Incoming>) -> Answer {
+    async fn logs(&self, request: Request<Body>) -> Answer {
         let deadline = Instant::now() + ANSWER_WITHIN;
         let (parts, mut body) = request.into_parts();
         let Some(encoding) = encoding(parts.headers.get(header::CONTENT_TYPE)) else {

@@ -7,11 +7,10 @@ mod digest;
 mod export;
 mod grpc;
 mod http;
-mod places;
 
-pub(crate) use body::Payload;
-pub(crate) use connection::serve;
+pub(crate) use body::{MEMORY_BYTES_MAX, Payload};
+pub(crate) use connection::{CONNECTIONS_MAX, serve};
 pub(crate) use digest::RequestKey;
 pub(crate) use export::{ANSWER_WITHIN, Answering, Exporter, Outcome};
 pub(crate) use grpc::Grpc;
-pub(crate) use http::Http;
+pub(crate) use http::{Http, REQUEST_BYTES_MAX};

@@ -12,6 +12,9 @@ use crate::outbox::RECEIPT_BYTES_MAX;
 /// Most batches in one request.
 pub(crate) const BATCHES_MAX: usize = 64;
 
+/// Class of a problem document that names none, and of what is no problem document at all.
+pub(crate) const UNKNOWN_CLASS: &str = "unknown";
+
 /// Longest problem document that is read.
 pub(crate) const PROBLEM_BYTES_MAX: usize = 16 << 10;
 
@@ -165,7 +168,7 @@ impl Problem {
         let class = plain(document.class, 64);
         Self {
             status,
-            class: if class.is_empty() { "unknown".to_owned() } else { class },
+            class: if class.is_empty() { UNKNOWN_CLASS.to_owned() } else { class },
             detail: plain(document.detail, 512),
             expected: document.expected,
         }

@@ -13,7 +13,7 @@ use sealtrail_env::{Environment, blocking, is_full};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::api::{Problem, batches_answer, batches_request};
+use super::api::{Problem, UNKNOWN_CLASS, batches_answer, batches_request};
 use super::queue::{Loaded, Queue};
 use super::trouble::Trouble;
 use super::{Backoff, Bases, CallError, Checkpoints, Client, Refused};
@@ -258,7 +258,8 @@ impl Submitter {
                     Err(error) => Err(Trouble::Outbox(error.to_string())),
                 }
             }
-            (422, _) => self.refused(&problem).await,
+            // A refusal is for good, so it has to be the ledger's: what is in between gives no class.
+            (422, _) if problem.class != UNKNOWN_CLASS => self.refused(&problem).await,
             _ => Err(CallError::Problem(problem).into()),
         }
     }

@@ -170,6 +170,25 @@ async fn a_refused_batch_is_kept_and_said_aloud() {
     assert!(std::fs::metadata(files[0].path()).unwrap().len() > 500);
 }
 
+/// A refusal is for good, so nothing but the ledger's own word is one.
+#[tokio::test]
+async fn a_422_without_a_reason_class_is_no_refusal() {
+    let world = World::new();
+    let agent = world.start();
+    world.ledger.set(Mode::Between);
+    log(&agent, 0..3).await;
+    let count = |counter| agent.status().counter(counter);
+    eventually("asked", || count(Counter::LedgerCallsFailed) >= 2 || count(Counter::BatchesRefused) > 0);
+    let status = agent.status();
+    assert_eq!(status.counter(Counter::BatchesRefused), 0, "given up for the word of something in between");
+    assert!(status.troubles["ledger"].contains("422 unknown"), "{status:?}");
+    world.ledger.set(Mode::Good);
+    drained(&agent);
+    agent.shutdown();
+    world.assert_no_violations();
+    assert_eq!(world.ledger.state().bodies(), numbers(0..3));
+}
+
 #[tokio::test]
 async fn a_full_outbox_pushes_back_and_forgets_nothing() {
     let world = World::with("outbox.bytes_max = 65536\nheartbeat_ms = 100");

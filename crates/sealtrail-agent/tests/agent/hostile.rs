@@ -38,6 +38,112 @@ async fn silent_connections_give_way_to_one_that_speaks() {
     assert_eq!(world.ledger.state().bodies(), ["heard", "heard too"]);
 }
 
+const BODY: &str = "POST /v1/logs HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\n";
+
+/// A head alone is no request: nobody is owed an answer for it.
+#[tokio::test]
+async fn dribbling_bodies_give_way_to_one_that_speaks() {
+    let world = World::new();
+    let agent = world.start();
+    let mut dribbling = Vec::new();
+    for _ in 0..1_100 {
+        let mut stream = TcpStream::connect(agent.http_address()).unwrap();
+        let _ = stream.write_all(format!("{BODY}content-length: 1000\r\n\r\nx").as_bytes());
+        dribbling.push(stream);
+    }
+    eventually("refused", || agent.status().counter(Counter::ConnectionsRefused) > 0);
+    // Their heads have been read by now.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for n in 0..20 {
+        let answer = crate::otlp::send(
+            agent.http_address(),
+            "POST",
+            "/v1/logs",
+            &[("content-type", "application/x-protobuf")],
+            one(&n.to_string()),
+        );
+        let answer = answer.await.expect("an honest client was shut out");
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+    drop(dribbling);
+    agent.shutdown();
+    world.assert_no_violations();
+    assert_eq!(world.ledger.state().bodies().len(), 20);
+}
+
+/// Whatever a client does instead of sending a request, its place is free again within 15 s.
+#[test]
+fn strangers_are_let_go_within_15_s() {
+    let world = World::new();
+    let agent = world.start();
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let (http, grpc) = (agent.http_address(), agent.grpc_address());
+    let began = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for (to, begin) in [
+            (http, String::new()),
+            (http, "POST /v1/logs HTTP/1.1\r\nx-slow: ".to_owned()),
+            (http, format!("{BODY}content-length: 1000\r\n\r\n")),
+            (http, format!("{BODY}transfer-encoding: chunked\r\n\r\n1\r\n")),
+            (grpc, String::new()),
+            (grpc, preface[..20].to_owned()),
+            (grpc, format!("{preface}\0\0\0\x04\0\0\0\0\0")),
+        ] {
+            scope.spawn(move || {
+                let mut stream = TcpStream::connect(to).unwrap();
+                stream.write_all(begin.as_bytes()).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+                let mut rest = Vec::new();
+                let end = stream.read_to_end(&mut rest);
+                let stays = end.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock);
+                assert!(!stays, "still there after {:?}: {begin:?}", began.elapsed());
+            });
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+/// A call costs memory before any of its body is read, so a connection has few at once: it says so, and keeps to it.
+#[test]
+fn a_connection_has_few_calls_at_once() {
+    let world = World::new();
+    let agent = world.start();
+    let mut stream = TcpStream::connect(agent.grpc_address()).unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    // SETTINGS (RFC 9113 6.5): entries of 6 bytes behind a head of 9; 3 is SETTINGS_MAX_CONCURRENT_STREAMS.
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(head[3], 4);
+    let mut settings = vec![0; usize::from(head[2])];
+    stream.read_exact(&mut settings).unwrap();
+    let (entries, _) = settings.as_chunks::<6>();
+    let calls = entries.iter().find(|entry| entry[..2] == [0, 3]).map(|entry| entry[5]);
+    assert_eq!(calls, Some(16), "{entries:?}");
+}
+
+/// Memory that bodies hold which do not come to their end goes to one that does.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_dribble_give_up_their_memory() {
+    let world = World::new();
+    let agent = world.start();
+    let mut dribbling = Vec::new();
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(agent.http_address()).unwrap();
+        stream.write_all(format!("{BODY}content-length: {}\r\n\r\n", 20 << 20).as_bytes()).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+        // 10 MiB, for which the agent takes 16.
+        let _ = stream.write_all(&vec![0; 10 << 20]);
+        dribbling.push(stream);
+    }
+    assert_eq!(post(agent.http_address(), one("short")).await.status, StatusCode::OK);
+    let long = || vec![0xff; 5 << 20];
+    // From 2 s on they are slow.
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    let answer = post(agent.http_address(), long()).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "a body that came whole found no memory");
+    drop(dribbling);
+}
+
 #[tokio::test]
 async fn a_body_that_dribbles_is_told_to_come_again() {
     let world = World::new();

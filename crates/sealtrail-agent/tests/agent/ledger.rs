@@ -48,6 +48,8 @@ pub enum Mode {
     SmallerControl,
     /// Never stops answering.
     Endless,
+    /// Something in between refuses every batch, in words of its own.
+    Between,
     /// Refuses every batch for good.
     Refuse,
     /// Publishes another history than it shows the agent.
@@ -274,6 +276,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         Mode::Nonsense => return Ok(cbor(StatusCode::OK, b"\x84\x01garbage".to_vec())),
         Mode::Endless => return Ok(Response::new(Endless.boxed())),
         _ => {}
+    }
+    if state.mode() == Mode::Between && path.ends_with("/batches") {
+        return Ok(cbor(StatusCode::UNPROCESSABLE_ENTITY, b"<html>no</html>".to_vec()));
     }
     let answered = if path == "/v1/challenges" {
         challenge(&shared, &mut state, &body)

@@ -23,8 +23,8 @@ use crate::storage::DiskFile;
 use super::App;
 use super::problem::Problem;
 
-/// Bytes read and sent at a time.
-const CHUNK_BYTES: u64 = 64 << 10;
+/// Bytes read and sent at a time: what is held of a file for a client that does not take it.
+const CHUNK_BYTES: u64 = 32 << 10;
 
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 const CHANGING: &str = "no-cache";

@@ -1,6 +1,5 @@
 //! The HTTP interface (`docs/spec/08-api.md`).
 
-mod activity;
 mod app;
 mod body;
 mod files;

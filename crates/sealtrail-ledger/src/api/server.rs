@@ -14,9 +14,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use sealtrail_env::{Arriving, Place, Places, Watched, connections_max};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tower::Service as _;
 
@@ -24,7 +25,6 @@ use crate::config::{ConfigError, HttpConfig, check_loopback, ms};
 use crate::metrics::Metrics;
 use crate::refusal::{Class, Refusal};
 
-use super::activity::{Activity, Watched};
 use super::problem::Problem;
 
 /// What an HTTP/2 connection begins with (RFC 9113 section 3.4).
@@ -37,13 +37,23 @@ const HEADER_BYTES_MAX: u32 = 16 << 10;
 const HEADERS_MAX: usize = 64;
 
 /// Requests at once on one HTTP/2 connection: an agent keeps two or three under way.
-const STREAMS_MAX: u32 = 64;
+const STREAMS_MAX: u32 = 8;
+
+/// Bytes of an answer that wait for one HTTP/2 stream's client to read, a piece of a file (32 KiB) not counted. So a
+/// connection that reads nothing of what it asks for holds 384 KiB.
+const SEND_BYTES_MAX: usize = 16 << 10;
 
 /// Buffer of an HTTP/2 stream and connection: a batch of 1,000 records arrives without waiting for an update.
 const WINDOW_BYTES: u32 = 1 << 20;
 
 /// How long to wait after the system refused a connection, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest wait between two looks at a preface that has not come to its end.
+const SNIFF_PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// A connection is looked at this many times within each of its times.
+const LOOKS: u32 = 8;
 
 /// Why the interface could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +84,7 @@ pub(crate) struct Limits {
 impl Limits {
     pub(crate) fn new(config: &HttpConfig) -> Self {
         Self {
-            connections_max: config.connections_max,
+            connections_max: connections_max(config.connections_max),
             header: ms(config.header_timeout_ms),
             request: ms(config.request_timeout_ms),
             stall: ms(config.stall_timeout_ms),
@@ -97,7 +107,7 @@ pub(crate) async fn serve(
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address: unknown, source })?;
     check_loopback(address)?;
-    let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let places = Places::new(limits.connections_max);
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -107,20 +117,21 @@ pub(crate) async fn serve(
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, from)) = accepted else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
         Metrics::add(&metrics.connections, 1);
-        let Ok(permit) = permits.clone().try_acquire_owned() else {
+        let Some((place, another_left)) = places.take(from.ip()) else {
             Metrics::add(&metrics.connections_refused, 1);
             continue;
         };
-        let (router, stopped) = (router.clone(), stopped.clone());
-        connections.spawn(async move {
-            let _permit = permit;
-            connection(stream, router, limits, stopped).await;
-        });
+        Metrics::add(&metrics.connections_refused, another_left.into());
+        connections.spawn(connection(stream, router.clone(), limits, place, stopped.clone()));
+        if another_left {
+            // It is read before the next one comes, which may take a place from it.
+            yield_now().await;
+        }
     }
     drop(listener);
     // Connections that have ended already do not listen any more.
@@ -133,23 +144,29 @@ pub(crate) async fn serve(
 }
 
 /// Serves one connection to its end. However it ends, the client sees it; there is nobody to tell here.
-async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    limits: Limits,
+    place: Place,
+    mut stopped: watch::Receiver<bool>,
+) {
     // Answers are small and awaited; without this they would wait for the client's acknowledgements.
     let _ = stream.set_nodelay(true);
     // A connection on which nothing was said yet is let go at once when the ledger stops.
     let version = tokio::select! {
         version = timeout(limits.header, sniff(&stream)) => version,
+        () = place.leave() => return,
         _ = stopped.wait_for(|stopped| *stopped) => return,
     };
     let Ok(Some(version)) = version else { return };
-    let activity = Arc::new(Activity::default());
-    let io = TokioIo::new(Watched { stream, activity: activity.clone() });
-    let requests = activity.clone();
+    let io = TokioIo::new(Watched::new(stream, &place));
+    let begin = place.requests();
     let service = service_fn(move |request: Request<Incoming>| {
-        let guard = requests.begin();
-        let answer = router.clone().call(request);
+        let begun = begin();
+        let answer = router.clone().call(request.map(|body| Arriving::new(body, begun.clone())));
         async move {
-            let _guard = guard;
+            let _begun = begun;
             let late = || Refusal::new(Class::Unavailable, "the answer took too long");
             let answer: Result<Response, std::convert::Infallible> =
                 match timeout(limits.request, answer).await {
@@ -159,7 +176,7 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stopp
             answer
         }
     });
-    let stalled = activity.stalled(limits.stall);
+    let over = over(&place, limits);
     match version {
         Version::Http1 => {
             let mut builder = http1::Builder::new();
@@ -169,7 +186,7 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stopp
                 .max_headers(HEADERS_MAX)
                 .max_buf_size(HEADER_BYTES_MAX as usize * 4);
             let connection = builder.serve_connection(io, service);
-            drive(connection, stalled, stopped, |c| c.graceful_shutdown()).await;
+            drive(connection, over, stopped, |c| c.graceful_shutdown()).await;
         }
         Version::Http2 => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -177,28 +194,46 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stopp
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(STREAMS_MAX)
                 .max_header_list_size(HEADER_BYTES_MAX)
+                .max_send_buf_size(SEND_BYTES_MAX)
                 .initial_stream_window_size(WINDOW_BYTES)
                 .initial_connection_window_size(WINDOW_BYTES);
             let connection = builder.serve_connection(io, service);
-            drive(connection, stalled, stopped, |c| c.graceful_shutdown()).await;
+            drive(connection, over, stopped, |c| c.graceful_shutdown()).await;
         }
     }
 }
 
-/// Drives a connection until it ends, stalls, or has been told to stop and has answered what it was asked.
+/// Comes back when a connection's place goes to another, when its client sent no whole request for as long as a header may
+/// take, or when nothing has moved for too long and the ledger owes no answer.
+async fn over(place: &Place, limits: Limits) {
+    let look = limits.header.min(limits.stall) / LOOKS;
+    loop {
+        tokio::select! {
+            () = place.leave() => return,
+            () = sleep(look) => {}
+        }
+        // A body that is arriving has its own time, and what it was answered is sent first.
+        let strange = place.stranger_for() >= limits.header && place.idle_for() >= look;
+        if strange || place.still_for().max(place.unread_for()) >= limits.stall {
+            return;
+        }
+    }
+}
+
+/// Drives a connection until it ends, is over, or has been told to stop and has answered what it was asked.
 async fn drive<C: Future>(
     connection: C,
-    stalled: impl Future<Output = ()>,
+    over: impl Future<Output = ()>,
     mut stopped: watch::Receiver<bool>,
     stop: impl Fn(Pin<&mut C>),
 ) {
     let mut connection = pin!(connection);
-    let mut stalled = pin!(stalled);
+    let mut over = pin!(over);
     let mut told = false;
     loop {
         tokio::select! {
             _ = &mut connection => return,
-            () = &mut stalled => return,
+            () = &mut over => return,
             _ = stopped.wait_for(|stopped| *stopped), if !told => {
                 told = true;
                 stop(connection.as_mut());
@@ -216,6 +251,7 @@ enum Version {
 /// Tells the version by the first bytes, which stay unread. `None` where the connection ends first.
 async fn sniff(stream: &TcpStream) -> Option<Version> {
     let mut bytes = [0; PREFACE.len()];
+    let mut pause = Duration::from_millis(5);
     loop {
         let count = stream.peek(&mut bytes).await.ok()?;
         let found = bytes.get(..count)?;
@@ -228,7 +264,9 @@ async fn sniff(stream: &TcpStream) -> Option<Version> {
         if count == PREFACE.len() {
             return Some(Version::Http2);
         }
-        // Part of a preface: what was seen is seen again at once, so waiting takes a timer.
-        sleep(Duration::from_millis(5)).await;
+        // Part of a preface: what was seen is seen again at once, so waiting takes a timer, and ever longer, since a client
+        // that stops here would otherwise cost more than one that speaks.
+        sleep(pause).await;
+        pause = (2 * pause).min(SNIFF_PAUSE_MAX);
     }
 }

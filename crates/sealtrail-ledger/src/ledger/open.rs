@@ -227,7 +227,11 @@ impl Opening {
             admission: Arc::new(admission),
             control,
             workers: Workers::new(),
-            bodies: BodyReader::new(http.memory_bytes_max, ms(http.body_timeout_ms)),
+            bodies: BodyReader::new(
+                http.memory_bytes_max,
+                ms(http.header_timeout_ms),
+                ms(http.body_timeout_ms),
+            ),
             quarantine: Arc::new(quarantine.map_err(io(&quarantine_path))?),
             files: self.files.clone(),
             health: self.health.clone(),

@@ -180,33 +180,115 @@ async fn a_stop_lets_requests_end() {
     home.assert_verified(&[]);
 }
 
-/// Requests under way have a budget of memory together; whoever comes after it is used up is told to come back.
+/// Requests under way have a budget of memory together: what came counts, not what is announced, and a body that does not
+/// come to its end gives its part up.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_share_a_memory_budget() {
     let home = Home::new();
     let mut config = fast();
-    config.http.memory_bytes_max = 40 << 20;
+    config.http.memory_bytes_max = 48 << 20;
     let running = home.start_with(config).await;
     let trail = running.add(&home, "payments", "web").await;
     let mut agent = home.agent(&running, trail, "web", "a").await;
     let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", agent.path(), 32 << 20);
+    let begin = || async {
+        let mut stream = TcpStream::connect(running.client.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stream
+    };
+    let most = vec![0; 31 << 20];
+    let last = vec![0; 1 << 20];
+    let mut answer = vec![0; 64];
+    // Announced, not sent: all of them together keep nothing from one that came before them and announced nothing.
     let mut first = TcpStream::connect(running.client.address).await.unwrap();
-    first.write_all(head.as_bytes()).await.unwrap();
+    let chunked = format!("POST {} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", agent.path());
+    first.write_all(chunked.as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let mut second = TcpStream::connect(running.client.address).await.unwrap();
-    second.write_all(head.as_bytes()).await.unwrap();
+    let announced = futures(10, begin).await;
+    first.write_all(format!("{:x}\r\n", most.len()).as_bytes()).await.unwrap();
+    first.write_all(&most).await.unwrap();
+    first.write_all(b"\r\n0\r\n\r\n").await.unwrap();
+    let count = first.read(&mut answer).await.unwrap();
+    assert!(answer[..count].starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&answer));
+    // Sent, but for the end.
+    let mut slow = begin().await;
+    slow.write_all(&most).await.unwrap();
     // A small request still finds room.
     let batch = agent.batch(3);
     agent.send(&running.client, 0, &[batch]).await;
-    let mut answer = vec![0; 64];
-    let count = second.read(&mut answer).await.unwrap();
+    let mut second = begin().await;
+    second.write_all(&most).await.unwrap();
+    // The slow one has not come to its end for two seconds, and somebody else needs its memory.
+    let count = slow.read(&mut answer).await.unwrap();
     assert!(answer[..count].starts_with(b"HTTP/1.1 503 "), "{}", String::from_utf8_lossy(&answer));
-    drop(first);
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let mut third = TcpStream::connect(running.client.address).await.unwrap();
-    third.write_all(head.as_bytes()).await.unwrap();
-    let refused = tokio::time::timeout(Duration::from_secs(3), third.read(&mut answer)).await;
-    assert!(refused.is_err(), "with the first one gone there is room");
-    drop(third);
+    second.write_all(&last).await.unwrap();
+    let count = second.read(&mut answer).await.unwrap();
+    assert!(answer[..count].starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&answer));
+    drop(announced);
+    running.close().await;
+}
+
+/// Clients that send no whole request keep nobody out, however many they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn dribbling_clients_give_way_to_one_that_speaks() {
+    let home = Home::new();
+    let mut config = fast();
+    config.http.connections_max = 5;
+    let running = home.start_with(config).await;
+    let trail = running.add(&home, "payments", "web").await;
+    let path = format!("/v1/trails/{trail}/batches");
+    let mut held = Vec::new();
+    for n in 0..20 {
+        for begin in [
+            String::new(),
+            "GET /healthz HTTP/1.1\r\nx-slow: ".to_owned(),
+            format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nx"),
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_owned(),
+        ] {
+            let mut stream = TcpStream::connect(running.client.address).await.unwrap();
+            let _ = stream.write_all(begin.as_bytes()).await;
+            held.push(stream);
+        }
+        let mut stream = TcpStream::connect(running.client.address).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 64];
+        let count = stream.read(&mut answer).await.unwrap_or(0);
+        assert!(answer[..count].starts_with(b"HTTP/1.1 200 "), "an honest client was shut out, {n}");
+    }
+    running.close().await;
+}
+
+/// A body has the time of a header, and more as long as it comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_has_time_as_long_as_it_comes() {
+    let home = Home::new();
+    let mut config = fast();
+    config.http.header_timeout_ms = 500;
+    let running = home.start_with(config).await;
+    let trail = running.add(&home, "payments", "web").await;
+    let begin = |length| {
+        let head = format!(
+            "POST /v1/trails/{trail}/batches HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
+        );
+        async move {
+            let mut stream = TcpStream::connect(running.client.address).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream
+        }
+    };
+    let (mut slow, mut steady) = (begin(1000).await, begin(10 << 20).await);
+    let began = Instant::now();
+    for _ in 0..10 {
+        steady.write_all(&vec![0; 1 << 20]).await.unwrap();
+        let _ = slow.write_all(b"x").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let mut answer = vec![0; 64];
+    let count = steady.read(&mut answer).await.unwrap();
+    assert!(answer[..count].starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&answer));
+    let count = slow.read(&mut answer).await.unwrap();
+    assert!(answer[..count].starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&answer));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     running.close().await;
 }

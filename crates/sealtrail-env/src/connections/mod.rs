@@ -1,0 +1,10 @@
+//! Connections from clients that nobody knows: who has a place, who gives way, and what a client is waited for
+//! (`docs/adr/0015-who-keeps-us-waiting-gives-way.md`).
+
+mod arriving;
+mod places;
+mod watched;
+
+pub use arriving::Arriving;
+pub use places::{Place, Places, Request};
+pub use watched::Watched;

@@ -1,0 +1,188 @@
+"""Clients that hold connections for nothing, from several processes, while honest ones go on: dribble.py [--soak] [--seed N].
+
+They send a byte every few seconds, end neither head nor body, open HTTP/2 connections and streams and leave them so, take
+requests back, read no answers, and come again when they are put out (dribblers.py), at all three listeners. Meanwhile an
+honest application's requests are acknowledged in about their usual time. Then the attackers fall silent and stay: within
+15 s their places are free all the same.
+
+The short form has fewer of them, and processes that may open 512 files: so places are fewer than attackers there, too, and
+files have to be opened in spite of them.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+
+import measure
+from road import Fault, Place, Tally, compare, until
+
+# What a connection may cost: buffers, HTTP/2's tables, its task. Over gRPC 16 calls of 16 KiB more; at the ledger 8 answers
+# of which 48 KiB each wait to be read.
+CONNECTION_KIB, CALLS_KIB, ANSWERS_KIB = 64, 16 * 16, 8 * 48
+
+# Memory for requests that are arriving: the agent's MEMORY_BYTES_MAX, the ledger's http.memory_bytes_max.
+BODIES_MIB = {"agent": 64, "ledger": 128}
+
+# Places of a listener where descriptors are no matter, and where there are 512.
+PLACES, PLACES_OF_512 = 1024, 96
+
+# How long attackers may keep their places once they send nothing any more.
+SLOTS_BACK_S = 15
+
+
+class Attackers:
+    """Processes of dribblers."""
+
+    def __init__(self, road, processes, count, seed):
+        ports = [road.http_port, road.grpc_port, road.ledger_port]
+        self.children, self.figures = [], [{} for _ in range(processes)]
+        for number in range(processes):
+            command = [sys.executable, "tests/attack/dribblers.py", count // processes, seed + number, *ports, road.trail]
+            child = subprocess.Popen(
+                list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            )
+            self.children.append(child)
+            threading.Thread(target=self._read, args=(number, child), daemon=True).start()
+
+    def _read(self, number, child):
+        for line in child.stdout:
+            self.figures[number] = json.loads(line)
+
+    def total(self, name):
+        return sum(figures.get(name, 0) for figures in self.figures)
+
+    def say(self, word):
+        for child in self.children:
+            if child.poll() is not None:
+                raise Fault(f"a process of attackers ended with {child.returncode}")
+            child.stdin.write(word + "\n")
+            child.stdin.flush()
+
+    def answers(self):
+        return {name: self.total(name) for name in sorted({n for f in self.figures for n in f if n.isdecimal()})}
+
+    def end(self):
+        for child in self.children:
+            if child.poll() is None:
+                child.stdin.close()
+                try:
+                    child.wait(10)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+
+
+def bounds(places):
+    """MiB that an attack may add, where all connections are of the most expensive kind: what is arriving, and places of the
+    agent's two listeners and the ledger's one."""
+    return {
+        "agent": BODIES_MIB["agent"] + places * (2 * CONNECTION_KIB + CALLS_KIB) / 1024,
+        "ledger": BODIES_MIB["ledger"] + places * (CONNECTION_KIB + ANSWERS_KIB) / 1024,
+    }
+
+
+def attack(place, count, processes, seconds, descriptors, allowance, random):
+    # Outbox files of 512 KiB, so that new ones are opened all the time.
+    road = place.road(place.dir / "dribble", outbox="bytes_max = 2097152", batch="")
+    road.start_ledger(before=measure.limited(descriptors))
+    road.start_agent(before=measure.limited(descriptors))
+    road.ready(road.serve)
+    road.ready(road.agent)
+    attacked = {"agent": road.agent, "ledger": road.serve}
+    tally = Tally()
+    honest = measure.Honest(road, tally)
+    attackers = None
+    try:
+        honest.p99_over(1)
+        requests, before = honest.p99_over(seconds)
+        print(f"  before: {requests} honest requests, p99 {before * 1000:.0f} ms", flush=True)
+        held = {name: measure.sockets(process) for name, process in attacked.items()}
+        base = {name: measure.reset_peak(process) for name, process in attacked.items()}
+        refusals = tally.refusals.total()
+        attackers = Attackers(road, processes, count, random.randrange(1 << 30))
+        until("all attackers have been there", lambda: attackers.total("opened") >= count, patience=120, pause=0.1)
+        reader = measure.Reader(road.ledger_port)
+        requests, during = honest.p99_over(seconds)
+        read, again, failed, read_p99 = reader.finish()
+        most = {name: measure.sockets(process) for name, process in attacked.items()}
+        print(
+            f"  during: {attackers.total('opened')} connections of {count} attackers, {attackers.total('held')} held by "
+            f"them, {attackers.total('put out')} put out; answered {attackers.answers()}; sockets {most}"
+        )
+        print(
+            f"  during: {requests} honest requests, p99 {during * 1000:.0f} ms, {tally.refusals.total() - refusals} tries "
+            f"refused {dict(tally.refusals)}; {read} reads of the ledger, {again} tries again, {failed} failed, p99 {read_p99 * 1000:.0f} ms",
+            flush=True,
+        )
+        if attackers.total("held") < min(count, 3 * (PLACES_OF_512 if descriptors else PLACES)) // 2:
+            raise Fault("so few connections were held that this was no attack")
+        if failed:
+            raise Fault(f"{failed} of {read + failed} who wanted to read the ledger could not")
+        measure.judge_p99(before, during, allowance)
+        seconds_back = silence(attackers, attacked, held)
+        print(f"  after: places were back {seconds_back:.1f} s after the attackers fell silent", flush=True)
+        attackers.end()
+        until("descriptors are what they were", lambda: within(attacked, held, 4), patience=10)
+        limit = bounds(PLACES_OF_512 if descriptors else PLACES)
+        told = [
+            measure.judge_memory(name, base[name], measure.peak_mib(process), limit[name])
+            for name, process in attacked.items()
+        ]
+        print(f"  memory: {'; '.join(told)}", flush=True)
+        honest.finish()
+    finally:
+        if attackers:
+            attackers.end()
+    for process in attacked.values():
+        if not process.alive:
+            raise Fault(f"{process.name} ended; see {process.log}")
+    until("the outbox is empty", lambda: not road.metric("sealtrail_agent_outbox_pending_batches"))
+    road.stop()
+    verdict = road.verify()
+    # Bytes that dribble may become a broken frame.
+    counts = road.exported(stubs=True)
+    compare(tally, counts)
+    print(f"  {verdict}; {len(tally.acknowledged)} records acknowledged, {counts.total()} and {road.stubs} stubs exported")
+
+
+def within(attacked, held, more):
+    # The honest client that connects anew may just be there, or not.
+    return all(measure.sockets(process) <= held[name] + more for name, process in attacked.items())
+
+
+def silence(attackers, attacked, held):
+    """Seconds until the attackers' places are free, although they stay."""
+    attackers.say("hold")
+    begun = time.monotonic()
+    try:
+        until("places are free again", lambda: within(attacked, held, 4), patience=SLOTS_BACK_S, pause=0.1)
+    except Fault:
+        now = {name: measure.sockets(process) for name, process in attacked.items()}
+        raise Fault(f"{SLOTS_BACK_S} s after the attackers fell silent there are sockets {now}, {held} before") from None
+    return time.monotonic() - begun
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--soak", action="store_true")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    args = parser.parse_args()
+    begun = time.monotonic()
+    source = random.Random(args.seed)
+    with Place("dribble", args.seed) as place:
+        if args.soak:
+            attack(place, 10_000, 4, 30, None, 0.05, source)
+        else:
+            attack(place, 1_000, 2, 4, 512, 0.5, source)
+    print(f"suite: attack: dribbling connections, {time.monotonic() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Fault as fault:
+        sys.exit(f"dribble: {fault}")

@@ -4,7 +4,7 @@
 #   tests/mutants.sh [K/N [ARGUMENT…]]     one of N shards (from 0; 0/1 is all), further arguments for cargo-mutants
 #
 # Takes hours on two cores. What was judged before is not judged again, so a run that was interrupted goes on; delete
-# the output directory to begin anew. docs/mutants.md judges what nobody noticed.
+# the output directory to begin anew.
 set -euo pipefail
 export LC_ALL=C
 

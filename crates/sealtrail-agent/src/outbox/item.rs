@@ -15,8 +15,9 @@
 //! | 5 digests | `[1, statement, [header line, salt, [hash, …]]]`: what is kept of a committed batch |
 //! | 6 synced | `[1, mark, below]`: the file was synced below that offset before this was written |
 //!
-//! Items 2 and 3 have a 6 before them. Its *mark* is 16 bytes found nowhere else, so that reading can go on behind damage, and
-//! its *below* tells damage from a write that was not finished: what had been synced was finished.
+//! Items 2 and 3 have a 6 before them, but for the open that is repeated at a file's start. Its *mark* is 16 bytes found
+//! nowhere else, so that reading can go on behind damage, and its *below* tells damage from a write that was not finished:
+//! what had been synced was finished.
 //!
 //! *held* is `[trail size, trail root, control size, control root]`: the largest checkpoints that were verified.
 //! *digests* lets the request digests in a header line be believed on the batch's signature alone, without the body: the

@@ -21,6 +21,9 @@ pub const FOOTER_BYTES: usize = 16;
 /// Longest header payload; the largest that occurs is under 200 bytes.
 const HEADER_BYTES_MAX: u32 = 1 << 10;
 
+/// Bytes of each entry's pair in an index.
+pub const INDEX_PAIR_BYTES: usize = 16;
+
 /// Longest index payload: 16 bytes for each of 2^20 entries, more than a segment of the default size can hold.
 const INDEX_BYTES_MAX: u32 = 16 << 20;
 
@@ -213,11 +216,11 @@ pub fn file_end(pairs: &[IndexPair], offset: u64) -> Vec<u8> {
 /// Decodes an index payload; `None` where it does not come out even.
 #[must_use]
 pub fn decode_index(payload: &[u8]) -> Option<Vec<IndexPair>> {
-    let (pairs, rest) = payload.as_chunks::<16>();
+    let (pairs, rest) = payload.as_chunks::<INDEX_PAIR_BYTES>();
     rest.is_empty().then(|| pairs.iter().map(|pair| decode_pair(*pair)).collect())
 }
 
-fn decode_pair(pair: [u8; 16]) -> IndexPair {
+fn decode_pair(pair: [u8; INDEX_PAIR_BYTES]) -> IndexPair {
     let number = |bytes: &[u8]| bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
     let (body, entry) = pair.split_at(8);
     IndexPair { body: number(body), entry: number(entry) }

@@ -3,11 +3,13 @@
 mod consistency;
 mod frontier;
 mod inclusion;
+pub mod prove;
 mod tree;
 
 pub use consistency::verify_consistency;
 pub use frontier::Frontier;
 pub use inclusion::{root_from_inclusion, verify_inclusion};
+pub use prove::Nodes;
 pub use tree::Tree;
 
 use sealtrail_sha256::digest_each;

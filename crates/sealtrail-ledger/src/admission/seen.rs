@@ -42,7 +42,7 @@ impl Admission {
         let checkpoint = note
             .and_then(|note| UnverifiedCheckpoint::decode(&note).ok())
             .and_then(|unverified| unverified.verify(&self.ledger, control.info.id).ok());
-        let known = checkpoint.is_some_and(|c| control.log().tree.root_at(c.size()) == Some(c.root()));
+        let known = checkpoint.is_some_and(|c| control.root_at(c.size()) == Some(c.root()));
         if known {
             self.seen.remember(*hash);
             return Ok(());

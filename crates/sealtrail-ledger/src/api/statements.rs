@@ -193,7 +193,7 @@ async fn answer(
         app.metrics.refused(refusal.class);
     }
     results.extend(end.map(|refusal| Err((refusal.class.status(), document(&refusal)))));
-    let proof = shared.log().tree.consistency(request.held, head.size).unwrap_or_default();
+    let proof = shared.consistency(request.held, head.size).unwrap_or_default();
     let note = app.control.state.note();
     Ok(cbor(StatusCode::OK, encode_batches(&results, &proof, &note.note)))
 }
@@ -241,7 +241,10 @@ pub(super) async fn receipts(
         return Err(none().into());
     }
     let located = handle.ask(|reply| Command::Locate(Identity(identity), number, reply)).await?;
-    let leaf = located.ok_or_else(none)?;
+    let (location, shared) = (located.ok_or_else(none)?, handle.shared.clone());
+    let found = blocking(move || shared.find(Identity(identity), number, location)).await.flatten();
+    let unreadable = || Refusal::new(Class::Unavailable, format!("batch `{number}` cannot be read back"));
+    let leaf = found.ok_or_else(unreadable)?;
     let (statement, part) = stored(&handle.shared, leaf).await?;
     let published = published_receipt(&app, &handle.shared, leaf, part);
     let receipt = match published {

@@ -211,6 +211,7 @@ impl ControlThread {
                     trouble(&self.health, error);
                     continue;
                 }
+                shared.forget(tiles.published());
                 published.push(Published { trail: *trail, size: head.size, root: head.root });
                 continue;
             }
@@ -303,6 +304,7 @@ impl ControlThread {
         if head.size > self.tiles.published() {
             let published = self.tiles.publish(self.state.trail.as_ref(), head.size, &head.note);
             published.map_err(|error| self.trouble(error))?;
+            self.state.trail.forget(self.tiles.published());
         }
         if self.since(self.last.note_ns) >= self.timing.note { self.hand_out_note() } else { Ok(()) }
     }

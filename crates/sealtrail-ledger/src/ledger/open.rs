@@ -203,8 +203,7 @@ impl Opening {
             let context = self.context(data_limits(&self.config));
             let started = start_trail(&context, info, &mut |_, _| Ok(()))?;
             if let Some(published) = control.published.get(id) {
-                let log = started.writer.shared().log();
-                check_published(&log.tree, *id, published.size, published.root)?;
+                check_published(started.writer.shared(), published.size, published.root)?;
             }
             trails.push(started);
         }

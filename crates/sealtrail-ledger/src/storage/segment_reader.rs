@@ -4,26 +4,46 @@ use std::io;
 
 use sealtrail_core::entry::Entry;
 use sealtrail_core::segment::{
-    FOOTER_BYTES, FOOTER_MAGIC, ITEM_HEAD_BYTES, IndexPair, ItemHead, ItemKind, MAGIC, SegmentHeader,
-    decode_index,
+    FOOTER_BYTES, FOOTER_MAGIC, INDEX_PAIR_BYTES, ITEM_HEAD_BYTES, IndexPair, ItemHead, ItemKind, MAGIC,
+    SegmentHeader, decode_index,
 };
 
 use super::DiskFile;
 
-/// Where each entry of a trail stands: 8 bytes an entry.
+/// Where each entry of a trail stands: in memory for the last segment, for finished ones their own index knows.
 #[derive(Debug, Default)]
 pub(crate) struct EntryIndex {
     /// Leaf index of the first entry of each segment, by segment number.
     first: Vec<u64>,
+    /// Of the entries in the last segment.
     offsets: Vec<u64>,
+}
+
+/// Where an entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// At an offset of a segment.
+    At(u64, u64),
+    /// In a finished segment, so many entries after its first.
+    Nth(u64, u64),
+}
+
+impl Place {
+    /// The segment's number.
+    pub(crate) fn segment(&self) -> u64 {
+        match self {
+            Self::At(segment, _) | Self::Nth(segment, _) => *segment,
+        }
+    }
 }
 
 impl EntryIndex {
     /// Notes that segment `number` begins with the next entry. A segment that replaces an empty one begins again.
     pub(crate) fn begin_segment(&mut self, number: u64) {
-        let next = self.offsets.len() as u64;
+        let next = self.len();
         if self.first.len() as u64 <= number {
             self.first.push(next);
+            self.offsets.clear();
         }
     }
 
@@ -31,11 +51,20 @@ impl EntryIndex {
         self.offsets.push(offset);
     }
 
-    /// Segment number and offset of an entry's item.
-    pub(crate) fn place(&self, index: u64) -> Option<(u64, u64)> {
-        let offset = *self.offsets.get(usize::try_from(index).ok()?)?;
+    /// The number of entries.
+    pub(crate) fn len(&self) -> u64 {
+        self.first.last().copied().unwrap_or(0) + self.offsets.len() as u64
+    }
+
+    /// Where an entry's item stands; `None` beyond the last.
+    pub(crate) fn place(&self, index: u64) -> Option<Place> {
         let segment = self.first.partition_point(|first| *first <= index).checked_sub(1)?;
-        Some((segment as u64, offset))
+        let nth = index - self.first.get(segment)?;
+        if segment + 1 < self.first.len() {
+            return Some(Place::Nth(segment as u64, nth));
+        }
+        let offset = *self.offsets.get(usize::try_from(nth).ok()?)?;
+        Some(Place::At(segment as u64, offset))
     }
 }
 
@@ -86,19 +115,42 @@ pub(crate) fn read_header(file: &dyn DiskFile, file_bytes: u64) -> io::Result<Op
     Ok(SegmentHeader::decode(&payload).ok().map(|header| (header, end)))
 }
 
-/// The index of a finished file; `None` where the file is not finished.
-///
-/// # Errors
-/// Disk trouble.
-pub(crate) fn read_index(file: &dyn DiskFile, file_bytes: u64) -> io::Result<Option<Vec<IndexPair>>> {
+/// Offsets of the index item and of the footer after it; `None` where the file is not finished.
+fn find_index(file: &dyn DiskFile, file_bytes: u64) -> io::Result<Option<(u64, u64)>> {
     let Some(footer_at) = file_bytes.checked_sub(FOOTER_BYTES as u64) else { return Ok(None) };
     let mut footer = [0; FOOTER_BYTES];
     file.read_exact_at(&mut footer, footer_at)?;
     let (magic, offset) = footer.split_at(FOOTER_MAGIC.len());
     let offset = offset.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
-    if magic != FOOTER_MAGIC || offset >= footer_at {
+    Ok((magic == FOOTER_MAGIC && offset < footer_at).then_some((offset, footer_at)))
+}
+
+/// Where the entry number `nth` of a finished file stands. The index as a whole was checked at the start or written by this
+/// process; what stands at the offset has a CRC of its own.
+///
+/// # Errors
+/// Disk trouble.
+pub(crate) fn read_index_pair(
+    file: &dyn DiskFile,
+    file_bytes: u64,
+    nth: u64,
+) -> io::Result<Option<IndexPair>> {
+    let Some((offset, footer_at)) = find_index(file, file_bytes)? else { return Ok(None) };
+    let at = offset + ITEM_HEAD_BYTES as u64 + nth.saturating_mul(INDEX_PAIR_BYTES as u64);
+    if at.saturating_add(INDEX_PAIR_BYTES as u64) > footer_at {
         return Ok(None);
     }
+    let mut pair = [0; INDEX_PAIR_BYTES];
+    file.read_exact_at(&mut pair, at)?;
+    Ok(decode_index(&pair).and_then(|pairs| pairs.first().copied()))
+}
+
+/// The index of a finished file; `None` where the file is not finished.
+///
+/// # Errors
+/// Disk trouble.
+pub(crate) fn read_index(file: &dyn DiskFile, file_bytes: u64) -> io::Result<Option<Vec<IndexPair>>> {
+    let Some((offset, footer_at)) = find_index(file, file_bytes)? else { return Ok(None) };
     let Some((_, payload)) = read_item(file, offset, footer_at, &[ItemKind::Index])? else { return Ok(None) };
     if offset + item_bytes(&payload) != footer_at {
         return Ok(None);

@@ -4,16 +4,20 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 
 use sealtrail_core::hash::Hash;
-use sealtrail_core::merkle::Tree;
+use sealtrail_core::merkle::leaf_hash;
 use sealtrail_core::name::{TrailId, TreeSize};
 use sealtrail_core::tile::{TILE_WIDTH, Tile, push_entry};
 
-use super::{Durability, Files};
+use super::{Durability, Files, TrailTree};
 
 /// How many generations of partial tiles stay: readers that fetched a checkpoint a few seconds ago still find them.
 const PARTIALS_KEPT: usize = 8;
+
+/// A full hash tile.
+const TILE_BYTES: usize = TILE_WIDTH as usize * size_of::<Hash>();
 
 /// Levels of hash tiles in the largest tree: 256^7 entries are beyond 2^53.
 const LEVELS_MAX: u8 = 7;
@@ -40,7 +44,7 @@ pub(crate) struct TileWriter {
 /// What tiles are made of.
 pub(crate) trait Entries {
     /// Calls `read` with the tree.
-    fn with_tree(&self, read: &mut dyn FnMut(&Tree));
+    fn with_tree(&self, read: &mut dyn FnMut(&TrailTree));
 
     /// An entry's bytes.
     fn entry(&self, index: u64) -> Option<Vec<u8>>;
@@ -76,32 +80,34 @@ impl TileWriter {
         Ok(())
     }
 
-    /// Writes the tiles of the published size that are missing, and all partial ones: an earlier process may have died
-    /// before they were durable.
+    /// Writes the tiles of the published size that are missing or not what the entries say, and all partial ones: an
+    /// earlier process may have died before they were durable.
     ///
     /// # Errors
     /// [`TileError`].
     pub(crate) fn rebuild(&mut self, entries: &dyn Entries) -> Result<(), TileError> {
         let wanted = tiles_between(0, self.published.0);
         let missing: Vec<Tile> =
-            wanted.into_iter().filter(|tile| is_partial(tile) || !self.is_whole(tile)).collect();
+            wanted.into_iter().filter(|tile| is_partial(tile) || !self.is_whole(entries, tile)).collect();
         self.write_all(entries, &missing)
     }
 
-    fn is_whole(&self, tile: &Tile) -> bool {
-        let file = self.files.disk.open_read(&self.files.layout.tile(self.trail, tile));
-        let Ok(bytes) = file.and_then(|file| file.size()) else { return false };
-        match tile.level {
-            Some(_) => bytes == TILE_WIDTH * 32,
+    fn is_whole(&self, entries: &dyn Entries, tile: &Tile) -> bool {
+        let Some(level) = tile.level else {
+            let file = self.files.disk.open_read(&self.files.layout.tile(self.trail, tile));
             // Every entry has more than two bytes, so a bundle of 256 has more than so many.
-            None => bytes > TILE_WIDTH * 2,
-        }
+            return file.and_then(|file| file.size()).is_ok_and(|bytes| bytes > TILE_WIDTH * 2);
+        };
+        let Some(written) = read_tile(&self.files, self.trail, tile) else { return false };
+        let mut whole = false;
+        entries.with_tree(&mut |tree| whole = tree.has_tile(level, tile.number, &written));
+        whole
     }
 
     fn write_all(&self, entries: &dyn Entries, tiles: &[Tile]) -> Result<(), TileError> {
         for tile in tiles {
             let bytes = match tile.level {
-                Some(level) => hashes(entries, tile, level),
+                Some(level) => hashes(entries, tile, level)?,
                 None => bundle(entries, tile)?,
             };
             let path = self.files.layout.tile(self.trail, tile);
@@ -158,21 +164,36 @@ fn tiles_between(old: u64, new: u64) -> Vec<Tile> {
     tiles
 }
 
-fn hashes(entries: &dyn Entries, tile: &Tile, level: u8) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(usize::from(tile.width) * 32);
-    entries.with_tree(&mut |tree| {
-        let nodes: &[Hash] = tree.level(8 * u32::from(level));
-        let start = usize::try_from(tile.number * TILE_WIDTH).unwrap_or(usize::MAX);
-        let end = start.saturating_add(usize::from(tile.width));
-        bytes.extend(nodes.get(start..end).unwrap_or_default().iter().flatten());
-    });
-    bytes
+/// From the tree, or, where it forgot them, from the entries.
+fn hashes(entries: &dyn Entries, tile: &Tile, level: u8) -> Result<Vec<u8>, TileError> {
+    let mut known = None;
+    entries.with_tree(&mut |tree| known = tree.tile(level, tile.number, tile.width));
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let mut bytes = Vec::with_capacity(usize::from(tile.width) * size_of::<Hash>());
+    for index in leaves(tile) {
+        bytes.extend(leaf_hash(&entries.entry(index).ok_or(TileError::Entry(index))?));
+    }
+    Ok(bytes)
+}
+
+/// The indices of the entries of a bundle or a tile of leaves.
+fn leaves(tile: &Tile) -> Range<u64> {
+    let start = tile.number * TILE_WIDTH;
+    start..start + u64::from(tile.width)
+}
+
+/// The hashes of a full tile as they are on the disk; `None` where there is none.
+pub(crate) fn read_tile(files: &Files, trail: TrailId, tile: &Tile) -> Option<Vec<Hash>> {
+    let bytes = files.disk.read(&files.layout.tile(trail, tile), TILE_BYTES).ok()?;
+    let (hashes, rest) = bytes.as_chunks::<32>();
+    (hashes.len() as u64 == TILE_WIDTH && rest.is_empty()).then(|| hashes.to_vec())
 }
 
 fn bundle(entries: &dyn Entries, tile: &Tile) -> Result<Vec<u8>, TileError> {
     let mut bytes = Vec::new();
-    let start = tile.number * TILE_WIDTH;
-    for index in start..start + u64::from(tile.width) {
+    for index in leaves(tile) {
         push_entry(&mut bytes, &entries.entry(index).ok_or(TileError::Entry(index))?);
     }
     Ok(bytes)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sealtrail_core::hash::Hash;
-use sealtrail_core::merkle::{Frontier, leaf_hash};
+use sealtrail_core::merkle::{Frontier, Nodes as _, leaf_hash};
 use sealtrail_core::name::{Name, TreeSize};
 
 use crate::health::{Health, Stopped};

@@ -9,7 +9,7 @@ mod shared;
 mod start;
 
 pub(crate) use commit::{Committed, RoomError, TrailWriter};
-pub(crate) use epochs::{EpochTable, Judged, Last, Patience};
+pub(crate) use epochs::{EpochTable, Judged, Last, Location, Patience, ReadBack, Slot};
 pub(crate) use heard::Silent;
 pub(crate) use sequencer::{
     AdmittedBatch, AdmittedOpen, Command, Placed, Sequencer, SequencerHandle, stale_challenge,

@@ -19,7 +19,9 @@ use crate::refusal::{Class, Refusal};
 
 use super::group::{Group, Request, Staged, Work};
 use super::shared::EpochKey;
-use super::{Committed, EpochTable, Head, Judged, Last, Patience, RoomError, TrailShared, TrailWriter};
+use super::{
+    Committed, EpochTable, Head, Judged, Last, Location, Patience, RoomError, TrailShared, TrailWriter,
+};
 
 /// Most requests waiting for a sequencer. Each holds at most 64 batches whose bytes were counted when they came in;
 /// beyond, the answer is *unavailable* at once instead of a long wait.
@@ -69,7 +71,7 @@ pub(crate) enum Command {
     /// The last statement of an instance's newest epoch.
     Last(Name, Name, oneshot::Sender<Option<Last>>),
     /// Where a batch stands.
-    Locate(Identity, u64, oneshot::Sender<Option<u64>>),
+    Locate(Identity, u64, oneshot::Sender<Option<Location>>),
 }
 
 /// The way to a sequencer.
@@ -213,7 +215,8 @@ impl Sequencer {
         match work {
             Work::Open(_, open) => self.epochs.open_at(open.identity),
             Work::Batch(_, batch) => {
-                self.epochs.batch_at(batch.claims.epoch, batch.claims.sequence, batch.identity)
+                let disk = self.writer.shared().as_ref();
+                self.epochs.batch_at(batch.claims.epoch, batch.claims.sequence, batch.identity, disk)
             }
         }
     }
@@ -270,7 +273,9 @@ impl Sequencer {
     }
 
     fn judge_open(&mut self, open: &AdmittedOpen) -> Result<Judged, Refusal> {
-        if let Some(leaf) = self.epochs.judge_open(open.identity, &open.claims)? {
+        if let Some(leaf) =
+            self.epochs.judge_open(open.identity, &open.claims, self.writer.shared().as_ref())?
+        {
             return Ok(Judged::Again(leaf));
         }
         let place = &open.claims.place;
@@ -282,7 +287,8 @@ impl Sequencer {
 
     fn judge_batch(&mut self, batch: &AdmittedBatch) -> Result<Judged, Refusal> {
         let patience = Patience { window_ns: self.hole_window_ns, now_ns: self.env.clock.monotonic_ns() };
-        self.epochs.judge_batch(batch.identity, &batch.claims, patience)
+        let disk = self.writer.shared().as_ref();
+        self.epochs.judge_batch(batch.identity, &batch.claims, patience, disk)
     }
 
     /// What follows once a run is durable.

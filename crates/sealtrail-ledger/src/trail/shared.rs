@@ -1,21 +1,27 @@
 //! What everybody may read of a trail: its committed tree, head, entries and epoch keys.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use sealtrail_core::checkpoint::CheckpointBody;
-use sealtrail_core::entry::LedgerPart;
+use sealtrail_core::entry::{Entry, LedgerPart};
 use sealtrail_core::hash::Hash;
 use sealtrail_core::key::{KeyError, PublicKey, Signer};
-use sealtrail_core::merkle::Tree;
+use sealtrail_core::merkle::{Nodes, leaf_hash, prove};
 use sealtrail_core::name::{Identity, LeafIndex, Name, TrailId, TreeSize};
 use sealtrail_core::receipt::{Inclusion, Receipt};
 use sealtrail_core::segment::ItemKind;
-use sealtrail_core::statement::OpenClaims;
+use sealtrail_core::statement::{Claims, OpenClaims, UnverifiedStatement};
+use sealtrail_core::tile::{TILE_WIDTH, Tile};
 
 use super::heard::{Heard, Silent};
-use crate::storage::{DiskFile, EntryIndex, Files, read_item};
+use super::{Location, ReadBack, Slot};
+use crate::storage::{
+    DiskFile, EntryIndex, Files, Place, Recalled, TileNodes, TrailTree, read_index_pair, read_item,
+    read_tile, tiles_of_proof,
+};
 
 /// What a trail is called and where it belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +69,7 @@ pub(crate) struct TrailShared {
 /// Tree and entries, committed ones only.
 #[derive(Default)]
 pub(crate) struct Log {
-    pub(crate) tree: Tree,
+    pub(crate) tree: TrailTree,
     pub(crate) index: EntryIndex,
     /// The segment being written: number, file, committed bytes.
     pub(crate) active: Option<(u64, Arc<dyn DiskFile>, u64)>,
@@ -102,8 +108,64 @@ impl TrailShared {
 
     /// The head as it was at a size, signed again: Ed25519 signs the same text with the same bytes.
     pub(crate) fn head_at(&self, size: TreeSize) -> Option<Head> {
-        let root = self.log().tree.root_at(size)?;
+        let root = self.root_at(size)?;
         sign_head(&self.info, size, root, self.signer.as_ref()).ok()
+    }
+
+    /// The root as it was at a size; `None` beyond the tree or where the disk does not give back what it needs.
+    pub(crate) fn root_at(&self, size: TreeSize) -> Option<Hash> {
+        self.prove(None, [size, size], |nodes| prove::root_at(nodes, size))
+    }
+
+    /// The proof that the tree at one size begins with that at an earlier one.
+    pub(crate) fn consistency(&self, old: TreeSize, new: TreeSize) -> Option<Vec<Hash>> {
+        self.prove(None, [old, new], |nodes| prove::consistency(nodes, old, new))
+    }
+
+    /// Makes a proof that involves a leaf and these sizes, with what was forgotten read back before the tree is locked:
+    /// nobody who commits waits for a disk that is read.
+    fn prove<T>(
+        &self,
+        leaf: Option<u64>,
+        sizes: [TreeSize; 2],
+        make: impl Fn(&dyn Nodes) -> Option<T>,
+    ) -> Option<T> {
+        loop {
+            let kept_from = self.log().tree.kept_from();
+            let recalled = tiles_of_proof(leaf, sizes)
+                .filter(|tile| *tile < kept_from)
+                .map(|tile| self.recall(tile))
+                .collect::<Option<Vec<_>>>()?;
+            let log = self.log();
+            if log.tree.kept_from() == kept_from {
+                return make(&Recalled { tree: &log.tree, tiles: &recalled });
+            }
+        }
+    }
+
+    /// The nodes of a full tile of leaves, from its file, or where that is not what was published, from the entries.
+    fn recall(&self, number: u64) -> Option<(u64, TileNodes)> {
+        let right = |leaves: Vec<Hash>| {
+            let above = self.log().tree.node(TILE_WIDTH.trailing_zeros(), number)?;
+            TileNodes::of(leaves).filter(|(_, root)| *root == above)
+        };
+        let tile = Tile { level: Some(0), number, width: TILE_WIDTH as u16 };
+        let from_entries = || {
+            let mut reader = self.reader();
+            let first = number * TILE_WIDTH;
+            (first..first + TILE_WIDTH)
+                .map(|leaf| Some(leaf_hash(&reader.entry(leaf)?)))
+                .collect::<Option<Vec<Hash>>>()
+        };
+        let (nodes, _) = read_tile(&self.files, self.info.id, &tile)
+            .and_then(right)
+            .or_else(|| from_entries().and_then(right))?;
+        Some((number, nodes))
+    }
+
+    /// Forgets what can be read back from the tiles of the first `published` entries.
+    pub(crate) fn forget(&self, published: TreeSize) {
+        self.log_mut().tree.forget(published);
     }
 
     pub(crate) fn sign_head(&self, size: TreeSize, root: Hash) -> Result<Head, KeyError> {
@@ -135,33 +197,81 @@ impl TrailShared {
 
     /// The inclusion of a leaf under a head.
     pub(crate) fn inclusion(&self, leaf: u64, head: &Head) -> Option<Inclusion> {
-        let proof = self.log().tree.inclusion(LeafIndex(leaf), head.size)?;
+        let sizes = [head.size, head.size];
+        let proof =
+            self.prove(Some(leaf), sizes, |nodes| prove::inclusion(nodes, LeafIndex(leaf), head.size))?;
         Some(Inclusion { index: LeafIndex(leaf), proof, checkpoint: head.note.to_vec() })
     }
 
     /// The bytes of a committed entry; `None` beyond the tree or where the disk does not give it back whole.
     pub(crate) fn entry(&self, leaf: u64) -> Option<Vec<u8>> {
-        let (offset, file) = {
-            let log = self.log();
-            let (number, offset) = log.index.place(leaf)?;
-            let active = log.active.as_ref().filter(|(active, ..)| *active == number);
-            (offset, active.map(|(_, file, _)| file.clone()).ok_or(number))
-        };
-        let file = match file {
-            Ok(file) => file,
-            Err(number) => {
-                self.files.disk.open_read(&self.files.layout.segment(self.info.id, number)).ok()?
-            }
-        };
-        let file_bytes = file.size().ok()?;
-        let item = read_item(file.as_ref(), offset, file_bytes, &[ItemKind::Entry]).ok()?;
-        item.map(|(_, payload)| payload)
+        self.reader().entry(leaf)
+    }
+
+    /// Reads entries, best in order.
+    pub(crate) fn reader(&self) -> EntryReader<'_> {
+        EntryReader { trail: self, open: None }
+    }
+
+    /// The leaf of a batch, which may have to be looked for on the disk.
+    pub(crate) fn find(&self, epoch: Identity, sequence: u64, location: Location) -> Option<u64> {
+        match location {
+            Location::Known(slot) => Some(slot.leaf),
+            Location::Among(leaves) => self.batch(epoch, sequence, leaves).map(|slot| slot.leaf),
+        }
     }
 
     /// The committed bytes of a segment where it is the one being written.
     pub(crate) fn active_bytes(&self, number: u64) -> Option<u64> {
         let log = self.log();
         log.active.as_ref().filter(|(active, ..)| *active == number).map(|(_, _, end)| *end)
+    }
+}
+
+/// Reads committed entries one after another, with the segment they stand in held open.
+pub(crate) struct EntryReader<'a> {
+    trail: &'a TrailShared,
+    /// Number, file, bytes of it.
+    open: Option<(u64, Arc<dyn DiskFile>, u64)>,
+}
+
+impl EntryReader<'_> {
+    /// The bytes of an entry; `None` beyond the tree or where the disk does not give it back whole.
+    pub(crate) fn entry(&mut self, leaf: u64) -> Option<Vec<u8>> {
+        let place = self.trail.log().index.place(leaf)?;
+        let (file, file_bytes) = self.file(place)?;
+        let offset = match place {
+            Place::At(_, offset) => offset,
+            Place::Nth(_, nth) => read_index_pair(file.as_ref(), file_bytes, nth).ok()??.entry,
+        };
+        let item = read_item(file.as_ref(), offset, file_bytes, &[ItemKind::Entry]).ok()?;
+        item.map(|(_, payload)| payload)
+    }
+
+    fn file(&mut self, place: Place) -> Option<(&Arc<dyn DiskFile>, u64)> {
+        // A segment that is being written grows, and what was read of its end before is not its index.
+        let same =
+            self.open.take().filter(|(number, ..)| matches!(place, Place::Nth(of, _) if of == *number));
+        let open = match same {
+            Some(open) => open,
+            None => self.open(place.segment())?,
+        };
+        let (_, file, file_bytes) = self.open.insert(open);
+        Some((file, *file_bytes))
+    }
+
+    fn open(&self, number: u64) -> Option<(u64, Arc<dyn DiskFile>, u64)> {
+        let files = &self.trail.files;
+        let active = {
+            let log = self.trail.log();
+            log.active.as_ref().filter(|(active, ..)| *active == number).map(|(_, file, _)| file.clone())
+        };
+        let file = match active {
+            Some(file) => file,
+            None => files.disk.open_read(&files.layout.segment(self.trail.info.id, number)).ok()?,
+        };
+        let file_bytes = file.size().ok()?;
+        Some((number, file, file_bytes))
     }
 }
 
@@ -189,8 +299,25 @@ impl EpochKey {
     }
 }
 
+impl ReadBack for TrailShared {
+    fn batch(&self, epoch: Identity, sequence: u64, leaves: Range<u64>) -> Option<Slot> {
+        let mut reader = self.reader();
+        for leaf in leaves {
+            let bytes = reader.entry(leaf)?;
+            let statement = UnverifiedStatement::decode(Entry::decode(&bytes).ok()?.statement).ok()?;
+            if let Claims::Batch(claims) = statement.claims()
+                && claims.epoch == epoch
+                && claims.sequence == sequence
+            {
+                return Some(Slot { sequence, leaf, identity: statement.identity() });
+            }
+        }
+        None
+    }
+}
+
 impl crate::storage::Entries for TrailShared {
-    fn with_tree(&self, read: &mut dyn FnMut(&Tree)) {
+    fn with_tree(&self, read: &mut dyn FnMut(&TrailTree)) {
         read(&self.log().tree);
     }
 

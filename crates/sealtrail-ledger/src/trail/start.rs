@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use sealtrail_core::checkpoint::{Checkpoint, LedgerKey, UnverifiedCheckpoint};
 use sealtrail_core::key::{KeyError, Signer};
-use sealtrail_core::merkle::{Frontier, Tree, leaf_hash};
+use sealtrail_core::merkle::{Frontier, Nodes as _, leaf_hash};
 use sealtrail_core::name::{Identity, TrailId, TreeSize};
 use sealtrail_core::note::NOTE_BYTES_MAX;
 use sealtrail_core::statement::{Claims, UnverifiedStatement};
 
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::storage::{Files, Met, RecoveryError, SegmentLimits, TileError, TileWriter, recover};
+use crate::storage::{Files, Met, RecoveryError, SegmentLimits, TileError, TileWriter, TrailTree, recover};
 
 use super::heard::Heard;
 use super::shared::{EpochKey, Log};
@@ -60,6 +60,12 @@ pub enum StartError {
         /// Size of the published checkpoint.
         published: TreeSize,
     },
+    /// Entries that were read a moment before cannot be read again.
+    #[error("the entries of trail `{trail}` cannot be read again")]
+    Unreadable {
+        /// The trail.
+        trail: TrailId,
+    },
     /// The checkpoint key cannot sign.
     #[error("the checkpoint key cannot sign")]
     Key(#[from] KeyError),
@@ -102,8 +108,8 @@ pub(crate) fn start_trail(
     visit: &mut dyn FnMut(&Met<'_>, &UnverifiedStatement) -> Result<(), &'static str>,
 ) -> Result<Started, StartError> {
     let trail = info.id;
-    let mut state = State::default();
     let published = read_checkpoint(context.files, context.ledger, trail)?;
+    let mut state = State { published: published.size(), ..State::default() };
     let recovered = recover(context.files, trail, context.limits, published.size().0, &mut |met| {
         let statement =
             UnverifiedStatement::decode(met.entry.statement).map_err(|_| "a statement is malformed")?;
@@ -112,12 +118,12 @@ pub(crate) fn start_trail(
         Ok(())
     })
     .map_err(|source: RecoveryError| StartError::Segments { trail, source: source.into() })?;
-    check_published(&state.tree, trail, published.size(), published.root())?;
     let active = recovered.writer.active_file().zip(recovered.writer.active());
     let active = active.map(|((number, file), (_, end))| (number, file, end));
     let log = Log { tree: state.tree, index: recovered.index, active };
     let mut shared = TrailShared::new(info, context.files.clone(), context.signer.clone(), log, state.keys)?;
     shared.heard = state.heard;
+    check_published(&shared, published.size(), published.root())?;
     let mut tiles = TileWriter::new(context.files.clone(), trail, published.size());
     tiles.rebuild(&shared).map_err(|source: TileError| StartError::Tiles { trail, source: source.into() })?;
     let writer = TrailWriter::new(
@@ -133,7 +139,9 @@ pub(crate) fn start_trail(
 /// What is rebuilt from entries.
 #[derive(Default)]
 struct State {
-    tree: Tree,
+    tree: TrailTree,
+    /// Of what was published there are tiles.
+    published: TreeSize,
     frontier: Frontier,
     epochs: EpochTable,
     heard: Heard,
@@ -144,6 +152,7 @@ impl State {
     fn take(&mut self, met: &Met<'_>, statement: &UnverifiedStatement) {
         let leaf = leaf_hash(met.bytes);
         self.tree.push(leaf);
+        self.tree.forget(self.published.min(self.tree.size()));
         self.frontier.push(leaf, |_, _, _| {});
         let (identity, received_ns) = (statement.identity(), met.entry.ledger_part.received_at_ns);
         match statement.claims() {
@@ -160,18 +169,21 @@ impl State {
     }
 }
 
-/// Holds a tree against a size and root that were published.
+/// Holds a trail against a size and root that were published.
 ///
 /// # Errors
 /// [`StartError::RolledBack`] and [`StartError::Differs`].
 pub(crate) fn check_published(
-    tree: &Tree,
-    trail: TrailId,
+    shared: &TrailShared,
     published: TreeSize,
     root: sealtrail_core::hash::Hash,
 ) -> Result<(), StartError> {
-    match tree.root_at(published) {
-        None => Err(StartError::RolledBack { trail, found: tree.size(), published }),
+    let (trail, found) = (shared.info.id, shared.head().size);
+    if found < published {
+        return Err(StartError::RolledBack { trail, found, published });
+    }
+    match shared.root_at(published) {
+        None => Err(StartError::Unreadable { trail }),
         Some(found) if found != root => Err(StartError::Differs { trail, published }),
         Some(_) => Ok(()),
     }

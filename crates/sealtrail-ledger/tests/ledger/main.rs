@@ -20,6 +20,7 @@ mod happy;
 mod harness;
 mod hostile;
 mod live;
+mod old;
 mod recovery;
 mod refusals;
 mod sequence;

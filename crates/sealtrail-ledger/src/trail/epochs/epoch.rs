@@ -7,18 +7,19 @@ use sealtrail_core::statement::BatchClaims;
 
 use crate::refusal::{Class, Refusal};
 
-use super::{Judged, Patience};
+use super::slots::{Location, Slot, Slots};
+use super::{Judged, Patience, ReadBack};
 
 /// One epoch.
 #[derive(Debug)]
 pub(super) struct Epoch {
+    identity: Identity,
     pub(super) stream: Name,
     pub(super) instance: Name,
     pub(super) open_leaf: u64,
     /// 1 + the largest sequence seen.
     pub(super) next: u64,
-    /// The first batch seen for each sequence, ascending: 48 bytes a batch.
-    pub(super) slots: Vec<Slot>,
+    pub(super) slots: Slots,
     /// The second one, where two distinct batches had one sequence.
     pub(super) forks: BTreeMap<u64, Slot>,
     /// By their first sequence.
@@ -27,13 +28,6 @@ pub(super) struct Epoch {
     close: Option<u64>,
     /// The sequence that others wait for, and since when.
     awaited: Option<(u64, u64)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
-    pub(super) sequence: u64,
-    pub(super) leaf: u64,
-    pub(super) identity: Identity,
 }
 
 /// Sequences that were passed over.
@@ -47,13 +41,14 @@ pub(super) struct Hole {
 
 impl Epoch {
     /// An epoch without batches, whose open stands at `open_leaf`.
-    pub(super) fn new(stream: Name, instance: Name, open_leaf: u64) -> Self {
+    pub(super) fn new(identity: Identity, stream: Name, instance: Name, open_leaf: u64) -> Self {
         Self {
+            identity,
             stream,
             instance,
             open_leaf,
             next: 0,
-            slots: Vec::new(),
+            slots: Slots::default(),
             forks: BTreeMap::new(),
             holes: BTreeMap::new(),
             close: None,
@@ -61,18 +56,43 @@ impl Epoch {
         }
     }
 
-    pub(super) fn slot(&self, sequence: u64) -> Option<&Slot> {
-        // Without holes a batch's place is its number.
-        let at = usize::try_from(sequence).ok()?;
-        match self.slots.get(at) {
-            Some(slot) if slot.sequence == sequence => Some(slot),
-            _ => self.slots.get(self.slots.binary_search_by_key(&sequence, |s| s.sequence).ok()?),
+    /// A batch of this sequence was seen.
+    pub(super) fn is_seen(&self, sequence: u64) -> bool {
+        sequence < self.next && self.hole_of(sequence).is_none()
+    }
+
+    /// Where the first batch of a sequence stands, if one was seen.
+    pub(super) fn locate(&self, sequence: u64) -> Option<Location> {
+        self.slots.locate(sequence).filter(|_| self.is_seen(sequence))
+    }
+
+    /// The first batch of a sequence, if one was seen.
+    ///
+    /// # Errors
+    /// `unavailable` where the disk does not give it back.
+    pub(super) fn slot(&self, sequence: u64, disk: &dyn ReadBack) -> Result<Option<Slot>, Refusal> {
+        match self.locate(sequence) {
+            None => Ok(None),
+            Some(Location::Known(slot)) => Ok(Some(slot)),
+            Some(Location::Among(leaves)) => match disk.batch(self.identity, sequence, leaves) {
+                Some(slot) => Ok(Some(slot)),
+                None => {
+                    let detail = format!("batch `{sequence}` cannot be read back");
+                    Err(Refusal::new(Class::Unavailable, detail))
+                }
+            },
         }
     }
 
-    pub(super) fn is_seen_as(&self, sequence: u64, identity: Identity) -> bool {
+    pub(super) fn is_seen_as(
+        &self,
+        sequence: u64,
+        identity: Identity,
+        disk: &dyn ReadBack,
+    ) -> Result<bool, Refusal> {
+        let first = self.slot(sequence, disk)?;
         let fork = self.forks.get(&sequence);
-        self.slot(sequence).into_iter().chain(fork).any(|slot| slot.identity == identity)
+        Ok(first.iter().chain(fork).any(|slot| slot.identity == identity))
     }
 
     pub(super) fn judge(
@@ -80,10 +100,11 @@ impl Epoch {
         identity: Identity,
         claims: &BatchClaims,
         patience: Patience,
+        disk: &dyn ReadBack,
     ) -> Result<Judged, Refusal> {
         let sequence = claims.sequence;
-        if let Some(first) = self.slot(sequence) {
-            return self.judge_seen(first, identity);
+        if let Some(first) = self.slot(sequence, disk)? {
+            return self.judge_seen(&first, identity);
         }
         if self.close.is_some_and(|close| sequence > close) {
             let detail = format!("sequence `{sequence}` is after the close `{}`", self.close.unwrap_or(0));
@@ -96,7 +117,7 @@ impl Epoch {
         if sequence > self.next {
             return self.judge_ahead(sequence, patience);
         }
-        self.judge_chain(identity, claims)?;
+        self.judge_chain(identity, claims, disk)?;
         Ok(Judged::New(None))
     }
 
@@ -126,12 +147,17 @@ impl Epoch {
 
     /// The chain, for the next batch and for one that fills a hole: `prev` is the batch before it, where that was seen,
     /// and it is the `prev` of the batch after it, where that was seen.
-    fn judge_chain(&self, identity: Identity, claims: &BatchClaims) -> Result<(), Refusal> {
+    fn judge_chain(
+        &self,
+        identity: Identity,
+        claims: &BatchClaims,
+        disk: &dyn ReadBack,
+    ) -> Result<(), Refusal> {
         let broken = |detail: String| Err(Refusal::new(Class::ChainBroken, detail));
         let sequence = claims.sequence;
         let follows = match sequence.checked_sub(1) {
             None => claims.prev == claims.epoch,
-            Some(before) => self.slot(before).is_none() || self.is_seen_as(before, claims.prev),
+            Some(before) => !self.is_seen(before) || self.is_seen_as(before, claims.prev, disk)?,
         };
         if !follows {
             return broken(format!("batch `{sequence}` names `{}` as the one before it", claims.prev));
@@ -151,10 +177,9 @@ impl Epoch {
 
     pub(super) fn insert(&mut self, slot: Slot, prev: Identity, close: bool) {
         let sequence = slot.sequence;
-        if let Some(first) = self.slot(sequence) {
-            if first.identity != slot.identity {
-                self.forks.entry(sequence).or_insert(slot);
-            }
+        if self.is_seen(sequence) {
+            // Only another batch enters a second time.
+            self.forks.entry(sequence).or_insert(slot);
             return;
         }
         if close {
@@ -168,8 +193,7 @@ impl Epoch {
             self.next = sequence + 1;
             return;
         }
-        let at = self.slots.partition_point(|seen| seen.sequence < sequence);
-        self.slots.insert(at, slot);
+        self.slots.fill(slot);
         let Some((from, hole)) = self.hole_of(sequence) else { return };
         self.holes.remove(&from);
         if from < sequence {

@@ -1,17 +1,20 @@
 //! Epochs of a trail: which numbers were seen, which are missing, what comes next (`docs/spec/06-verification.md` 6.5).
 
 mod epoch;
+mod slots;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use sealtrail_core::name::{Identity, Name};
 use sealtrail_core::statement::{BatchClaims, OpenClaims, Predecessor};
 
 use crate::refusal::{Class, Refusal};
 
-use epoch::{Epoch, Slot};
+use epoch::Epoch;
+pub(crate) use slots::{Location, Slot};
 
 /// Everything a trail's sequencer knows about its epochs.
 #[derive(Debug, Default)]
@@ -29,6 +32,13 @@ pub(crate) enum Judged {
     Again(u64),
     /// It is new; where it passes over sequences, which.
     New(Option<(u64, u64)>),
+}
+
+/// The batches of a trail that are not in memory any more.
+pub(crate) trait ReadBack {
+    /// The first entry among these leaves that is a batch of this epoch and sequence; `None` where the disk does not give
+    /// it back.
+    fn batch(&self, epoch: Identity, sequence: u64, leaves: Range<u64>) -> Option<Slot>;
 }
 
 /// How long others wait for a missing batch, in ns, and the time now on the same clock.
@@ -52,17 +62,27 @@ impl EpochTable {
     ///
     /// # Errors
     /// The classes of 6.6 about predecessors.
-    pub(crate) fn judge_open(&self, identity: Identity, claims: &OpenClaims) -> Result<Option<u64>, Refusal> {
+    pub(crate) fn judge_open(
+        &self,
+        identity: Identity,
+        claims: &OpenClaims,
+        disk: &dyn ReadBack,
+    ) -> Result<Option<u64>, Refusal> {
         if let Some(leaf) = self.open_at(identity) {
             return Ok(Some(leaf));
         }
         match &claims.predecessor {
-            Some(predecessor) => self.judge_predecessor(predecessor, claims).map(|()| None),
+            Some(predecessor) => self.judge_predecessor(predecessor, claims, disk).map(|()| None),
             None => Ok(None),
         }
     }
 
-    fn judge_predecessor(&self, named: &Predecessor, claims: &OpenClaims) -> Result<(), Refusal> {
+    fn judge_predecessor(
+        &self,
+        named: &Predecessor,
+        claims: &OpenClaims,
+        disk: &dyn ReadBack,
+    ) -> Result<(), Refusal> {
         let Some(epoch) = self.epochs.get(&named.epoch) else {
             let detail = format!("epoch `{}` is not in this trail", named.epoch);
             return Err(Refusal::new(Class::PredecessorUnknown, detail));
@@ -87,8 +107,8 @@ impl EpochTable {
             return Err(Refusal::new(Class::StalePredecessor, detail));
         }
         // A batch that has not come yet is awaited.
-        match named.sequence.filter(|sequence| epoch.slot(*sequence).is_some()) {
-            Some(sequence) if !epoch.is_seen_as(sequence, named.identity) => {
+        match named.sequence.filter(|sequence| epoch.is_seen(*sequence)) {
+            Some(sequence) if !epoch.is_seen_as(sequence, named.identity, disk)? => {
                 mismatch("its last batch has another identity")
             }
             _ => Ok(()),
@@ -107,7 +127,7 @@ impl EpochTable {
             self.succeeded.insert(predecessor.epoch);
         }
         let before = self.newest.insert((stream.clone(), instance.clone()), identity);
-        let epoch = Epoch::new(stream, instance, leaf);
+        let epoch = Epoch::new(identity, stream, instance, leaf);
         self.epochs.entry(identity).or_insert(epoch);
         before
     }
@@ -115,18 +135,20 @@ impl EpochTable {
     /// Judges a batch's place in its epoch.
     ///
     /// # Errors
-    /// `unknown-epoch`, `flood`, `after-close`, `sequence-ahead`, `chain-broken`.
+    /// `unknown-epoch`, `flood`, `after-close`, `sequence-ahead`, `chain-broken`; `unavailable` where the disk does not give
+    /// back an older batch.
     pub(crate) fn judge_batch(
         &mut self,
         identity: Identity,
         claims: &BatchClaims,
         patience: Patience,
+        disk: &dyn ReadBack,
     ) -> Result<Judged, Refusal> {
         let Some(epoch) = self.epochs.get_mut(&claims.epoch) else {
             let detail = format!("epoch `{}` is not in this trail", claims.epoch);
             return Err(Refusal::new(Class::UnknownEpoch, detail));
         };
-        epoch.judge(identity, claims, patience)
+        epoch.judge(identity, claims, patience, disk)
     }
 
     /// Enters a batch that stands at `leaf`. It need not have been judged: at start the log is taken as it is.
@@ -137,9 +159,9 @@ impl EpochTable {
         }
     }
 
-    /// The leaf of a batch, the first where there are two.
-    pub(crate) fn locate(&self, epoch: Identity, sequence: u64) -> Option<u64> {
-        self.epochs.get(&epoch)?.slot(sequence).map(|slot| slot.leaf)
+    /// Where a batch stands, the first where there are two.
+    pub(crate) fn locate(&self, epoch: Identity, sequence: u64) -> Option<Location> {
+        self.epochs.get(&epoch)?.locate(sequence)
     }
 
     /// The leaf of an open.
@@ -148,9 +170,16 @@ impl EpochTable {
     }
 
     /// The leaf of a batch with this number and identity.
-    pub(crate) fn batch_at(&self, epoch: Identity, sequence: u64, identity: Identity) -> Option<u64> {
+    pub(crate) fn batch_at(
+        &self,
+        epoch: Identity,
+        sequence: u64,
+        identity: Identity,
+        disk: &dyn ReadBack,
+    ) -> Option<u64> {
         let epoch = self.epochs.get(&epoch)?;
-        let mut both = epoch.slot(sequence).into_iter().chain(epoch.forks.get(&sequence));
+        let first = epoch.slot(sequence, disk).ok().flatten();
+        let mut both = first.iter().chain(epoch.forks.get(&sequence));
         both.find(|slot| slot.identity == identity).map(|slot| slot.leaf)
     }
 

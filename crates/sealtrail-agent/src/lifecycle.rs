@@ -148,7 +148,7 @@ impl Lifecycle {
         let refused = self.refused.clone();
         let mut known = std::mem::take(&mut self.known);
         known.retain(|batch| !refused.contains(batch.epoch, batch.sequence));
-        self.refused.clear();
+        self.refused.end();
         self.intake.control(Message::Know(known)).await;
         let signer = self.generate().await?;
         let mut serving = self.begin(0, signer, None, None).await?;

@@ -9,7 +9,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use sealtrail_agent::{Agent, AgentHandle, AttesterConfig, AttesterKind, Config, Level};
 use sealtrail_attester::{Attester, Mode, NitroSim, RUNNING_PROGRAM, Software};
 
-use crate::admin::runtime;
 use crate::failure::Failure;
 use crate::output::print;
 use crate::policy::AcceptFile;
@@ -112,7 +111,10 @@ pub(crate) fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
         agent.grpc_address(),
         agent.http_address()
     ))?;
-    runtime()?.block_on(watch(&agent, || {
+    // The agent has threads of its own; this one only waits for signals.
+    let watching = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let watching = watching.map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
+    watching.block_on(watch(&agent, || {
         read().and_then(|config| agent.reconfigure(config).map_err(|error| Failure::from_error(&error)))
     }));
     end(&mut agent)?;

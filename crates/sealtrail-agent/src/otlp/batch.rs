@@ -173,7 +173,10 @@ impl BatchLines {
     pub fn recycle(&mut self, body: PlainBody) {
         if self.records.len() == FRONT_BYTES && body.buffer.capacity() > self.records.capacity() {
             self.records = body.buffer;
+            // As after any growth, but not what a burst left behind.
+            let most = 2 * self.records.len();
             self.records.truncate(FRONT_BYTES);
+            self.records.shrink_to(most);
             self.records.resize(FRONT_BYTES, 0);
         }
     }
@@ -325,4 +328,21 @@ fn map_record<'a>(
     let written = mapper.record(message, resource, scope);
     let touched = mapper.redactor.as_ref().is_some_and(|redactor| redactor.touched() > 0);
     Mapped { redacted: written.map(|()| touched), timed: mapper.timed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_burst_is_not_kept() {
+        let mut batch = BatchLines::new(Limits::default(), None);
+        for (length, capacity) in [(400_000, 500_000), (100_000, 2_000_000), (90_000, 200_000)] {
+            let mut buffer = Vec::with_capacity(capacity);
+            buffer.resize(length, 0);
+            batch.recycle(PlainBody { buffer, start: 0, contexts: 0, tally: Tally::default() });
+            assert!((length..=2 * length).contains(&batch.records.capacity()), "{length}");
+            batch.finish(&[0; 32]);
+        }
+    }
 }

@@ -179,7 +179,7 @@ impl FileReader {
     /// The next synced item from an offset on: its own offset, and the one below which the file was synced.
     fn next_mark(&self, from: u64) -> io::Result<Option<(u64, u64)>> {
         let size = self.file.size()?;
-        let mut window = vec![0; WINDOW_BYTES];
+        let mut window = vec![0; size.saturating_sub(from).min(WINDOW_BYTES as u64) as usize];
         let mut at = from;
         while at < size {
             // At most a window.

@@ -44,6 +44,10 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Longest request head: OTLP clients send under 1 KiB, proxies add a few.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
+/// What is read from an HTTP/1 connection at once. hyper would go up to 400 KiB on a connection whose bodies are long, and keep
+/// that; a 1,000-record request takes five reads.
+const READ_BYTES: usize = 64 << 10;
+
 /// Flow-control windows: a 1,000-record request (about 275 KiB) goes through without a round trip, and what 1,024
 /// connections can have on their way stays within 2 GiB even if none of it were read.
 const WINDOW_BYTES: u32 = 1 << 20;
@@ -144,6 +148,7 @@ async fn connection(
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
                 .max_header_size(HEAD_BYTES_MAX)
+                .max_buf_size(READ_BYTES)
                 .serve_connection(io, service);
             watch_over(connection, &place, &status, end).await;
         }

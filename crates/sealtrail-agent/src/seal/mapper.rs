@@ -158,7 +158,7 @@ impl Mapper {
             Message::Stub(stub) => self.request_stub(None, stub),
             Message::Know(batches) => {
                 let clock = &self.env.clock;
-                self.resends = Resends::load(&batches, clock.wall_ns(), clock.monotonic_ns());
+                self.resends.load(&batches, clock.wall_ns(), clock.monotonic_ns());
                 Ok(())
             }
             Message::Begin(epoch) => {
@@ -266,7 +266,7 @@ impl Mapper {
 
     /// Notes that a request ends in the open batch.
     fn remember(&mut self, digest: Hash, known: Known) {
-        self.resends.insert(digest, known, self.env.clock.monotonic_ns());
+        self.resends.insert(&digest, known, self.env.clock.monotonic_ns());
         self.lines.end_request(digest);
     }
 

@@ -12,6 +12,12 @@ use crate::outbox::RECEIPT_BYTES_MAX;
 /// Most batches in one request.
 pub(crate) const BATCHES_MAX: usize = 64;
 
+/// What a request of batches takes at most beside them: version, held size, two array heads.
+const REQUEST_HEADS_BYTES: usize = 16;
+
+/// What a batch in it takes at most beside its bytes: an array head and two heads of byte strings.
+const BATCH_HEADS_BYTES: usize = 16;
+
 /// Class of a problem document that names none, and of what is no problem document at all.
 pub(crate) const UNKNOWN_CLASS: &str = "unknown";
 
@@ -101,9 +107,10 @@ pub(crate) fn epoch_answer(bytes: &[u8]) -> Result<Vec<u8>, CborError> {
 /// Body of `POST /v1/trails/{trail}/batches`: pairs of statement and stored body.
 pub(crate) fn batches_request<'a>(
     held: TreeSize,
-    batches: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])>,
+    batches: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone,
 ) -> Vec<u8> {
-    let mut encoder = Encoder::new();
+    let bytes = batches.clone().map(|(statement, body)| BATCH_HEADS_BYTES + statement.len() + body.len());
+    let mut encoder = Encoder::with_capacity(REQUEST_HEADS_BYTES + bytes.sum::<usize>());
     encoder.array(3).uint(1).uint(held.0).array(batches.len());
     for (statement, body) in batches {
         encoder.array(2).bytes(statement).bytes(body);

@@ -11,9 +11,9 @@ use sealtrail_env::Disk;
 use super::api::BATCHES_MAX;
 use crate::outbox::{Item, Position, RawItem, Reader, StateDir, batch_name, files_dir, numbers};
 
-/// Most bytes in one request, unless a single batch is longer: well below the 32 MiB that the ledger takes, because the agent
-/// holds the request twice while it is sent.
-const REQUEST_BYTES_MAX: u64 = 4 << 20;
+/// Most bytes in one request, unless a single batch is longer: 30,000 records, well below the 32 MiB that the ledger takes,
+/// because the agent holds the request twice while it is sent. With a ledger 100 ms away that is 300,000 records a second.
+const REQUEST_BYTES_MAX: u64 = 1 << 20;
 
 /// One batch from the outbox.
 #[derive(Debug)]

@@ -219,7 +219,7 @@ impl Submitter {
 
     fn account(&mut self, batch: &Loaded, refused: bool) {
         self.settled();
-        let ordinal = self.parts.bases.ordinal(batch.epoch, batch.sequence);
+        let ordinal = self.parts.bases.settle(batch.epoch, batch.sequence);
         self.parts.progress.settle(batch.bytes(), ordinal, refused);
     }
 

@@ -1,7 +1,7 @@
 //! The stored frame: one zstd frame (RFC 8878), nothing around it (`docs/spec/02-body.md` 2.3).
 
 use zstd::bulk;
-use zstd::zstd_safe::{find_frame_compressed_size, get_frame_content_size};
+use zstd::zstd_safe::{compress_bound, find_frame_compressed_size, get_frame_content_size};
 
 use super::PLAIN_BYTES_MAX;
 
@@ -24,8 +24,12 @@ pub enum FrameError {
     Corrupt,
 }
 
-/// Compresses plain bodies; keeps its working memory between them.
-pub struct Compressor(bulk::Compressor<'static>);
+/// Compresses plain bodies; keeps its working memory and its output between them.
+pub struct Compressor {
+    inner: bulk::Compressor<'static>,
+    /// As long as the longest frame could have been, of which a frame touches what it takes.
+    frame: Vec<u8>,
+}
 
 impl std::fmt::Debug for Compressor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -39,7 +43,8 @@ impl Compressor {
     /// # Errors
     /// [`FrameError::Corrupt`] where zstd cannot allocate.
     pub fn new() -> Result<Self, FrameError> {
-        bulk::Compressor::new(LEVEL).map(Self).map_err(|_| FrameError::Corrupt)
+        let inner = bulk::Compressor::new(LEVEL).map_err(|_| FrameError::Corrupt)?;
+        Ok(Self { inner, frame: Vec::new() })
     }
 
     /// Compresses one plain body into one frame.
@@ -50,7 +55,10 @@ impl Compressor {
         if plain.len() > PLAIN_BYTES_MAX {
             return Err(FrameError::TooLong);
         }
-        self.0.compress(plain).map_err(|_| FrameError::Corrupt)
+        self.frame.clear();
+        self.frame.reserve_exact(compress_bound(plain.len()));
+        self.inner.compress_to_buffer(plain, &mut self.frame).map_err(|_| FrameError::Corrupt)?;
+        Ok(self.frame.clone())
     }
 }
 

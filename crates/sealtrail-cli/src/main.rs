@@ -23,10 +23,6 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::{Failure, USAGE};
 
-/// The C library's allocator keeps an arena for each thread and grows under a steady load; see docs/performance.md.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Attested, tamper-evident, immutable audit log for confidential computing
 #[derive(Parser, Debug)]
 #[command(name = "sealtrail", version, propagate_version = true, subcommand_required = true)]

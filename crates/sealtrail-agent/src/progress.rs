@@ -4,6 +4,7 @@
 //! promised once the ordinal of the batch with its last record has been passed.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -28,10 +29,31 @@ pub(crate) struct Reached {
     pub(crate) refused: Arc<BTreeSet<u64>>,
     /// Batches in the outbox, or on their way there, that have no receipt and were not refused.
     pub(crate) pending: u64,
+    /// Batches of this process so far.
+    pub(crate) begun: u64,
     /// Where the synced part of the outbox ends.
     pub(crate) end: Position,
     /// The outbox can no longer be written: nothing more will be safe.
     pub(crate) failed: bool,
+}
+
+impl Reached {
+    /// Batches below an ordinal that were not settled were damaged in the outbox, and nobody has them.
+    fn pass_over(&mut self, below: u64) {
+        self.refuse(self.committed.max(below.saturating_sub(REFUSED_MAX as u64))..below);
+        self.committed = self.committed.max(below);
+    }
+
+    fn refuse(&mut self, ordinals: Range<u64>) {
+        if ordinals.is_empty() {
+            return;
+        }
+        let set = Arc::make_mut(&mut self.refused);
+        set.extend(ordinals);
+        while set.len() > REFUSED_MAX {
+            set.pop_first();
+        }
+    }
 }
 
 /// What became of the batch somebody waited for.
@@ -89,7 +111,10 @@ impl Progress {
     /// A batch was sealed and takes so many bytes in the outbox.
     pub(crate) fn add_pending(&self, bytes: u64) {
         self.0.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.0.reached.send_modify(|reached| reached.pending += 1);
+        self.0.reached.send_modify(|reached| {
+            reached.pending += 1;
+            reached.begun += 1;
+        });
     }
 
     /// A batch waits no longer: it has a receipt, or was refused. The ordinal is `None` for one of an earlier process.
@@ -100,19 +125,28 @@ impl Progress {
         self.0.reached.send_modify(|reached| {
             reached.pending = reached.pending.saturating_sub(1);
             let Some(ordinal) = ordinal else { return };
-            // Batches are settled in order: one that is passed over was damaged in the outbox, and nobody has it.
-            let lost = reached.committed.max(ordinal.saturating_sub(REFUSED_MAX as u64))..ordinal;
-            if refused || !lost.is_empty() {
-                let set = Arc::make_mut(&mut reached.refused);
-                set.extend(lost);
-                if refused {
-                    set.insert(ordinal);
-                }
-                while set.len() > REFUSED_MAX {
-                    set.pop_first();
-                }
+            // Batches are settled in order.
+            reached.pass_over(ordinal);
+            if refused {
+                reached.refuse(ordinal..ordinal + 1);
             }
             reached.committed = reached.committed.max(ordinal + 1);
+        });
+    }
+
+    /// The outbox was read up to where batches below an ordinal stand, and all that was found is settled.
+    pub(crate) fn read_to_the_end(&self, below: u64) {
+        self.0.reached.send_if_modified(|reached| {
+            let waiting = reached.begun.saturating_sub(below);
+            let lost = reached.pending > waiting;
+            if lost {
+                reached.pass_over(below);
+                reached.pending = waiting;
+            }
+            if lost && waiting == 0 {
+                self.0.pending_bytes.store(0, Ordering::Relaxed);
+            }
+            lost
         });
     }
 
@@ -211,5 +245,23 @@ mod tests {
         for (ordinal, fate) in [(0, Fate::Safe), (1, Fate::Lost), (2, Fate::Lost), (3, Fate::Safe)] {
             assert_eq!(progress.wait(ordinal, Acknowledge::Committed).await, fate, "{ordinal}");
         }
+    }
+
+    /// Three of an earlier process and four of this one, the last not yet synced: of those that could be read some were
+    /// damaged.
+    #[tokio::test]
+    async fn what_was_damaged_does_not_wait_for_ever() {
+        let progress = Progress::new(3, 300, 1000);
+        (0..4).for_each(|_| progress.add_pending(10));
+        progress.settle(100, None, false);
+        progress.settle(10, Some(1), false);
+        progress.read_to_the_end(3);
+        assert_eq!(progress.0.reached.borrow().pending, 1);
+        assert_eq!(progress.wait(2, Acknowledge::Committed).await, Fate::Lost);
+        assert!(progress.pending_bytes() >= 10);
+        progress.settle(10, Some(3), false);
+        progress.read_to_the_end(4);
+        assert_eq!(progress.wait(3, Acknowledge::Committed).await, Fate::Safe);
+        assert_eq!(progress.0.reached.borrow().pending, 0);
     }
 }

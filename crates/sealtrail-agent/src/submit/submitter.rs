@@ -99,8 +99,15 @@ impl Submitter {
         let mut backoff = Backoff::new(self.parts.env.clone());
         let mut watch = self.parts.progress.watch();
         loop {
-            let end = watch.borrow_and_update().end;
-            if !self.queue.as_ref().is_some_and(|queue| queue.is_behind(end)) {
+            let (end, below) = {
+                let reached = watch.borrow_and_update();
+                (reached.end, reached.sealed)
+            };
+            let behind = self.queue.as_ref().map(|queue| queue.is_behind(end));
+            if behind == Some(false) {
+                self.parts.progress.read_to_the_end(below);
+            }
+            if behind != Some(true) {
                 self.settled();
                 self.housekeep(true).await;
                 let _ = tokio::time::timeout(RECEIPT_EVERY, watch.changed()).await;

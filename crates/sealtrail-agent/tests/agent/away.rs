@@ -15,11 +15,11 @@ async fn log(agent: &AgentHandle, range: std::ops::Range<u32>) {
     }
 }
 
-fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
+pub fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
 }
 
-fn drained(agent: &AgentHandle) {
+pub fn drained(agent: &AgentHandle) {
     eventually("drained", || agent.status().outbox_pending_bytes == 0);
 }
 

@@ -1,13 +1,15 @@
 //! Deaths, torn files, full disks, two agents in one directory.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use http::StatusCode;
-use sealtrail_agent::{Agent, OutboxError, StartError};
+use sealtrail_agent::{Agent, OutboxError, Phase, StartError};
 use sealtrail_attester::Software;
 
+use crate::away::{drained, numbers};
 use crate::harness::{World, eventually};
 use crate::ledger::Mode;
 use crate::otlp::{one, post, send};
@@ -95,6 +97,34 @@ async fn a_rotten_batch_does_not_take_the_ones_behind_it_along() {
     agent.shutdown();
     assert!(notices.iter().any(|n| n.text.contains("DAMAGED")), "{notices:?}");
     assert_eq!(world.ledger.state().bodies(), ["1", "2", "3"]);
+}
+
+/// T27: the last of many batches rots under an agent that runs, while the ledger is away. The next epoch does not wait for it.
+#[tokio::test]
+async fn a_batch_that_rots_under_a_running_agent_does_not_end_its_epochs() {
+    let world = World::new();
+    let agent = world.start();
+    eventually("open", || !world.ledger.state().epoch_order.is_empty());
+    world.ledger.set(Mode::Away);
+    // More than one request's worth: those of the first are in memory already.
+    for n in 0..70 {
+        post(agent.http_address(), one(&n.to_string())).await;
+    }
+    let file = outbox_files(&world.state_dir()).pop().unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    let last = memchr::memmem::rfind(&bytes, b"sealtrail/synced").unwrap();
+    let damaged = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+    damaged.write_all_at(&[bytes[last + 100] ^ 1], last as u64 + 100).unwrap();
+    world.ledger.set(Mode::Good);
+    drained(&agent);
+    assert_eq!(world.ledger.state().bodies(), numbers(0..69));
+    let mut config = world.config();
+    config.heartbeat_ms = 5_000;
+    agent.reconfigure(config).unwrap();
+    eventually("two epochs", || world.ledger.state().epoch_order.len() == 2);
+    eventually("ready", || agent.status().phase == Phase::Ready);
+    assert_eq!(post(agent.http_address(), one("after")).await.status, StatusCode::OK);
+    agent.shutdown();
 }
 
 /// Batches that an agent on this directory says are waiting.

@@ -95,11 +95,14 @@ async fn the_oldest_batches_are_found_again_and_come_only_once() {
     for (held, at) in [(2, 0), (700, 5), (size - 3, 1900)] {
         let batches = &world.batches[1][at..at + 3];
         let batched = world.agents[1].send(&world.running.client, held, batches).await;
-        let verified = batches.iter().zip(&batched.results).map(|(batch, result)| {
-            let receipt = result.as_ref().unwrap();
-            receipt.verify(&batch.statement, world.trail, &key, world.home.initialised.control).unwrap()
-        });
-        let last = verified.last().unwrap().checkpoint;
+        let verified: Vec<_> = (batches.iter().zip(&batched.results))
+            .map(|(batch, result)| {
+                let receipt = result.as_ref().unwrap();
+                let control = world.home.initialised.control;
+                receipt.verify(&batch.statement, world.trail, &key, control).unwrap().checkpoint
+            })
+            .collect();
+        let last = &verified[2];
         assert_eq!(last.size().0, size, "a batch was taken twice");
         let old = root_at(&world.home, world.trail, held);
         verify_consistency(TreeSize(held), last.size(), &batched.proof, &old, &last.root()).unwrap();

@@ -89,7 +89,8 @@ def main():
     sealtrail, seconds = sys.argv[1], int(sys.argv[2])
     rate = int(sys.argv[3]) if len(sys.argv) > 3 else 100_000
     wrong = 0
-    with tempfile.TemporaryDirectory(dir=".") as name:
+    # Beside the program: on a real disk, and nothing that git sees.
+    with tempfile.TemporaryDirectory(dir=pathlib.Path(sealtrail).resolve().parent) as name:
         directory = pathlib.Path(name).resolve()
         ledger, agent, address, policy = start(sealtrail, directory)
         samples = {"agent": [], "ledger": []}

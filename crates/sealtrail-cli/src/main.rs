@@ -46,6 +46,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    sealtrail_malloc::keep_little();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

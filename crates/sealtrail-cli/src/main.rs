@@ -46,7 +46,6 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    sealtrail_malloc::keep_little();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -56,6 +55,12 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    sealtrail_malloc::keep_little(match cli.command {
+        // What is long here are requests of an agent that has much to send.
+        Command::Serve(_) => 128 << 10,
+        // Every request and batch of a usual length would be, at a tenth of the throughput.
+        _ => 1 << 20,
+    });
     run(&cli).unwrap_or_else(|failure| failure.report())
 }
 

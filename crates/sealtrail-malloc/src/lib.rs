@@ -1,18 +1,16 @@
 //! How a process of ours takes memory from the system.
 
-/// Pieces of memory this long are taken from the system one by one, and given back when they are free. Requests and batches
-/// of a usual length are shorter: each would cost page faults, a tenth of the throughput.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MAPPED_BYTES: libc::c_int = 1 << 20;
-
 /// Parts that the C library's heap is divided into: one for each of a few threads that run at the same time.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const ARENAS: libc::c_int = 2;
 
 /// Makes the C library's allocator keep little of what is free. By itself it divides its heap into eight parts for each
-/// processor, each of which keeps what its threads once needed, and keeps ever longer pieces. To be called once, before there
-/// are threads; where the C library is another one, nothing happens.
-pub fn keep_little() {
+/// processor, each of which keeps what its threads once needed, and keeps ever longer pieces. From now on pieces of
+/// `mapped_bytes` and more are taken from the system one by one, for which each of their pages costs a fault, and given back as
+/// soon as they are free. To be called once, before there are threads; where the C library is another one, nothing happens.
+pub fn keep_little(mapped_bytes: u32) {
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = mapped_bytes;
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         #![allow(unsafe_code)]
@@ -20,7 +18,7 @@ pub fn keep_little() {
         // changed, which is as good.
         unsafe {
             libc::mallopt(libc::M_ARENA_MAX, ARENAS);
-            libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, mapped_bytes.try_into().unwrap_or(libc::c_int::MAX));
         }
     }
 }

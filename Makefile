@@ -25,7 +25,7 @@ test: venv ## All tests, with the number of cases of each suite
 	tests/run.sh $(PYTHON)
 
 soak: venv ## What takes long: tests marked so, a thousand kills, every fault and attack, more random input, every seeded bug
-	cargo test --locked --release --workspace -- --ignored --show-output
+	cargo test --locked --workspace --no-fail-fast -- --ignored --show-output --skip speed
 	tests/faults/run.sh $(PYTHON) --soak
 	tests/attack/run.sh $(PYTHON) --soak
 	$(MAKE) bench-memory

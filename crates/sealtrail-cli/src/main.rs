@@ -18,10 +18,14 @@ mod stack;
 mod verify;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::failure::{Failure, USAGE};
+
+/// How often free memory is given back to the system.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(10);
 
 /// Attested, tamper-evident, immutable audit log for confidential computing
 #[derive(Parser, Debug)]
@@ -61,7 +65,22 @@ fn main() -> ExitCode {
         // Every request and batch of a usual length would be, at a tenth of the throughput.
         _ => 1 << 20,
     });
+    if matches!(cli.command, Command::Serve(_) | Command::Agent(_) | Command::Dev(_)) {
+        give_back_memory();
+    }
     run(&cli).unwrap_or_else(|failure| failure.report())
+}
+
+/// What runs for months gives back what a burst left behind.
+fn give_back_memory() {
+    let give_back = || {
+        loop {
+            std::thread::sleep(GIVE_BACK_EVERY);
+            sealtrail_malloc::give_back();
+        }
+    };
+    // Without the thread there is merely more memory that is free.
+    let _ = std::thread::Builder::new().name("memory".to_owned()).spawn(give_back);
 }
 
 fn run(cli: &Cli) -> Result<ExitCode, Failure> {

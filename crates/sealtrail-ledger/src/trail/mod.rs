@@ -4,6 +4,7 @@ mod commit;
 mod epochs;
 mod group;
 mod heard;
+mod reader;
 mod sequencer;
 mod shared;
 mod start;

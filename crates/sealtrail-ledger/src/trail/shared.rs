@@ -1,26 +1,24 @@
-//! What everybody may read of a trail: its committed tree, head, entries and epoch keys.
+//! What everybody may read of a trail: its committed tree, head, proofs and epoch keys.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use sealtrail_core::checkpoint::CheckpointBody;
-use sealtrail_core::entry::{Entry, LedgerPart};
+use sealtrail_core::entry::LedgerPart;
 use sealtrail_core::hash::Hash;
 use sealtrail_core::key::{KeyError, PublicKey, Signer};
 use sealtrail_core::merkle::{Nodes, leaf_hash, prove};
 use sealtrail_core::name::{Identity, LeafIndex, Name, TrailId, TreeSize};
 use sealtrail_core::receipt::{Inclusion, Receipt};
-use sealtrail_core::segment::ItemKind;
-use sealtrail_core::statement::{Claims, OpenClaims, UnverifiedStatement};
+use sealtrail_core::statement::OpenClaims;
 use sealtrail_core::tile::{TILE_WIDTH, Tile};
 
 use super::heard::{Heard, Silent};
-use super::{Location, ReadBack, Slot};
+use super::reader::EntryReader;
+use super::{Location, ReadBack};
 use crate::storage::{
-    DiskFile, EntryIndex, Files, Place, Recalled, TileNodes, TrailTree, read_index_pair, read_item,
-    read_tile, tiles_of_proof,
+    DiskFile, EntryIndex, Files, Recalled, TileNodes, TrailTree, read_tile, tiles_of_proof,
 };
 
 /// What a trail is called and where it belongs.
@@ -58,7 +56,7 @@ pub(crate) struct EpochKey {
 /// The part of a trail that is shared between threads. Only its own thread changes it.
 pub(crate) struct TrailShared {
     pub(crate) info: TrailInfo,
-    files: Files,
+    pub(super) files: Files,
     signer: Arc<dyn Signer>,
     log: RwLock<Log>,
     head: RwLock<Arc<Head>>,
@@ -210,7 +208,7 @@ impl TrailShared {
 
     /// Reads entries, best in order.
     pub(crate) fn reader(&self) -> EntryReader<'_> {
-        EntryReader { trail: self, open: None }
+        EntryReader::new(self)
     }
 
     /// The leaf of a batch, which may have to be looked for on the disk.
@@ -225,53 +223,6 @@ impl TrailShared {
     pub(crate) fn active_bytes(&self, number: u64) -> Option<u64> {
         let log = self.log();
         log.active.as_ref().filter(|(active, ..)| *active == number).map(|(_, _, end)| *end)
-    }
-}
-
-/// Reads committed entries one after another, with the segment they stand in held open.
-pub(crate) struct EntryReader<'a> {
-    trail: &'a TrailShared,
-    /// Number, file, bytes of it.
-    open: Option<(u64, Arc<dyn DiskFile>, u64)>,
-}
-
-impl EntryReader<'_> {
-    /// The bytes of an entry; `None` beyond the tree or where the disk does not give it back whole.
-    pub(crate) fn entry(&mut self, leaf: u64) -> Option<Vec<u8>> {
-        let place = self.trail.log().index.place(leaf)?;
-        let (file, file_bytes) = self.file(place)?;
-        let offset = match place {
-            Place::At(_, offset) => offset,
-            Place::Nth(_, nth) => read_index_pair(file.as_ref(), file_bytes, nth).ok()??.entry,
-        };
-        let item = read_item(file.as_ref(), offset, file_bytes, &[ItemKind::Entry]).ok()?;
-        item.map(|(_, payload)| payload)
-    }
-
-    fn file(&mut self, place: Place) -> Option<(&Arc<dyn DiskFile>, u64)> {
-        // A segment that is being written grows, and what was read of its end before is not its index.
-        let same =
-            self.open.take().filter(|(number, ..)| matches!(place, Place::Nth(of, _) if of == *number));
-        let open = match same {
-            Some(open) => open,
-            None => self.open(place.segment())?,
-        };
-        let (_, file, file_bytes) = self.open.insert(open);
-        Some((file, *file_bytes))
-    }
-
-    fn open(&self, number: u64) -> Option<(u64, Arc<dyn DiskFile>, u64)> {
-        let files = &self.trail.files;
-        let active = {
-            let log = self.trail.log();
-            log.active.as_ref().filter(|(active, ..)| *active == number).map(|(_, file, _)| file.clone())
-        };
-        let file = match active {
-            Some(file) => file,
-            None => files.disk.open_read(&files.layout.segment(self.trail.info.id, number)).ok()?,
-        };
-        let file_bytes = file.size().ok()?;
-        Some((number, file, file_bytes))
     }
 }
 
@@ -296,23 +247,6 @@ impl EpochKey {
             instance: claims.place.instance.clone(),
             open_leaf,
         }
-    }
-}
-
-impl ReadBack for TrailShared {
-    fn batch(&self, epoch: Identity, sequence: u64, leaves: Range<u64>) -> Option<Slot> {
-        let mut reader = self.reader();
-        for leaf in leaves {
-            let bytes = reader.entry(leaf)?;
-            let statement = UnverifiedStatement::decode(Entry::decode(&bytes).ok()?.statement).ok()?;
-            if let Claims::Batch(claims) = statement.claims()
-                && claims.epoch == epoch
-                && claims.sequence == sequence
-            {
-                return Some(Slot { sequence, leaf, identity: statement.identity() });
-            }
-        }
-        None
     }
 }
 

@@ -127,6 +127,9 @@ impl EpochTable {
             self.succeeded.insert(predecessor.epoch);
         }
         let before = self.newest.insert((stream.clone(), instance.clone()), identity);
+        if let Some(epoch) = before.and_then(|before| self.epochs.get_mut(&before)) {
+            epoch.slots.shrink();
+        }
         let epoch = Epoch::new(identity, stream, instance, leaf);
         self.epochs.entry(identity).or_insert(epoch);
         before

@@ -8,6 +8,9 @@ use sealtrail_core::name::Identity;
 /// Batches kept in memory: more than four requests of the most batches. Whoever sends one again does it soon.
 pub(super) const RECENT_MAX: usize = 256;
 
+/// Batches kept in memory of an epoch that has a successor: whatever comes of it, comes soon or hardly ever.
+const SUCCEEDED_RECENT_MAX: usize = 8;
+
 /// Most marks: 4 KiB an epoch. With all of them used, twice as many leaves are between two.
 const MARKS_MAX: usize = 256;
 
@@ -68,17 +71,29 @@ impl Slots {
 
     /// Adds the batch of a higher sequence than all before.
     pub(super) fn push(&mut self, slot: Slot) {
-        if self.recent.len() == RECENT_MAX
-            && let Some(oldest) = self.recent.pop_front()
-        {
-            self.mark(&oldest);
+        if self.recent.len() == RECENT_MAX {
+            self.forget_oldest();
         }
         self.recent.push_back(slot);
+    }
+
+    /// Keeps less in memory from now on, until more batches come.
+    pub(super) fn shrink(&mut self) {
+        while self.recent.len() > SUCCEEDED_RECENT_MAX {
+            self.forget_oldest();
+        }
+        self.recent.shrink_to_fit();
     }
 
     /// Adds a batch that fills a hole.
     pub(super) fn fill(&mut self, slot: Slot) {
         self.late.insert(slot.sequence, slot);
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.recent.pop_front() {
+            self.mark(&oldest);
+        }
     }
 
     fn mark(&mut self, slot: &Slot) {
@@ -108,21 +123,33 @@ mod tests {
         for (count, gap) in [(10, 1), (300, 7), (70_000, 1), (40_000, 90)] {
             let mut slots = Slots::default();
             let slot = |sequence| Slot { sequence, leaf: 5 + sequence * gap, identity: Identity([1; 32]) };
-            (0..count).for_each(|sequence| slots.push(slot(sequence)));
-            assert!(slots.marks.len() <= MARKS_MAX && slots.recent.len() <= RECENT_MAX);
-            // With every second mark gone there are still more than half as many as there may be.
-            let most = (count * gap / (MARKS_MAX as u64 / 2 - 1)).max(STRIDE + gap) * 2;
-            for sequence in 0..count {
-                match slots.locate(sequence).unwrap() {
-                    Location::Known(found) => assert_eq!(found, slot(sequence)),
-                    Location::Among(leaves) => {
-                        assert!(leaves.contains(&slot(sequence).leaf), "{sequence} of {count}: {leaves:?}");
-                        assert!(leaves.end - leaves.start <= most, "{leaves:?} for {count} batches");
+            let all_are_found = |slots: &Slots, count: u64| {
+                // With every second mark gone there are still more than half as many as there may be.
+                let most = (count * gap / (MARKS_MAX as u64 / 2 - 1)).max(STRIDE + gap) * 2;
+                assert!(slots.marks.len() <= MARKS_MAX && slots.recent.len() <= RECENT_MAX);
+                for sequence in 0..count {
+                    match slots.locate(sequence).unwrap() {
+                        Location::Known(found) => assert_eq!(found, slot(sequence)),
+                        Location::Among(leaves) => {
+                            assert!(
+                                leaves.contains(&slot(sequence).leaf),
+                                "{sequence} of {count}: {leaves:?}"
+                            );
+                            assert!(leaves.end - leaves.start <= most, "{leaves:?} for {count} batches");
+                        }
                     }
                 }
-            }
-            assert_eq!(slots.locate(count), None);
-            assert_eq!(slots.last(), Some(&slot(count - 1)));
+                assert_eq!(slots.locate(count), None);
+                assert_eq!(slots.last(), Some(&slot(count - 1)));
+            };
+            (0..count).for_each(|sequence| slots.push(slot(sequence)));
+            all_are_found(&slots, count);
+            slots.shrink();
+            assert_eq!(slots.recent.len(), SUCCEEDED_RECENT_MAX);
+            all_are_found(&slots, count);
+            // The open of its successor overtook these.
+            (count..count + 300).for_each(|sequence| slots.push(slot(sequence)));
+            all_are_found(&slots, count + 300);
         }
     }
 }

@@ -10,10 +10,12 @@
 mod agent;
 mod config;
 mod epoch;
+mod handle;
 mod lifecycle;
 mod listeners;
 pub mod otlp;
 mod outbox;
+mod parts;
 mod progress;
 mod receive;
 pub mod redact;
@@ -22,12 +24,13 @@ mod status;
 pub mod stepped;
 mod submit;
 
-pub use agent::{Agent, AgentHandle, ReconfigureError, StartError};
+pub use agent::{Agent, StartError};
 pub use config::{
     Acknowledge, AttesterConfig, AttesterKind, BatchConfig, Config, ConfigError, KeyAlgorithm, LedgerConfig,
     OtlpConfig, OutboxConfig, Settings,
 };
 pub use epoch::SOFTWARE_VERSION;
+pub use handle::{AgentHandle, ReconfigureError};
 pub use listeners::Listeners;
 pub use outbox::{Held, ItemError, OutboxError};
 pub use sealtrail_env::{Clock, Environment, NoRandomness, Random};

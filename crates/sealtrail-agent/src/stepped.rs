@@ -11,11 +11,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::agent::{Parts, Pipeline, Queues, StartError, live};
+use crate::agent::{StartError, live};
 use crate::config::Config;
 use crate::lifecycle::Command;
 use crate::otlp::Encoding;
 use crate::outbox::{Append, Turn, Writer};
+use crate::parts::{Parts, Pipeline, Queues};
 use crate::progress::Progress;
 use crate::receive::{ANSWER_WITHIN, Exporter, Outcome, Payload};
 use crate::seal::{Job, Mapper, Message, Sealer};

@@ -4,6 +4,7 @@
 //! give the same verdict for ever.
 
 mod checkpoints;
+mod conclude;
 mod content;
 mod control;
 mod epoch;
@@ -12,11 +13,13 @@ mod opens;
 mod policy;
 mod receipts;
 mod source;
+mod state;
 mod tiles;
 mod trail;
 mod verdict;
 mod verify;
 mod walk;
+mod words;
 mod workers;
 
 pub use content::BatchView;

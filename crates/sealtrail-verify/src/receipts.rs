@@ -4,8 +4,8 @@ use sealtrail_core::hash::Hash;
 use sealtrail_core::name::TrailId;
 use sealtrail_core::receipt::ReceiptFile;
 
+use crate::state::State;
 use crate::trail::TrailOutcome;
-use crate::verify::State;
 use crate::{Class, TrustPolicy};
 
 /// A trail's checkpoint as a receipt proves it.

@@ -17,8 +17,8 @@ use sealtrail_core::statement::{Claims, ClaimsError, StatementError, UnverifiedS
 use crate::checkpoints::{CheckpointFile, Pinned};
 use crate::content::Job;
 use crate::epoch::Epoch;
+use crate::state::State;
 use crate::tiles::TileCheck;
-use crate::verify::State;
 use crate::walk::{SegmentWalk, WalkError, WalkedEntry};
 use crate::workers::Workers;
 use crate::{Class, Finding};

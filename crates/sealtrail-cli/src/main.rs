@@ -62,8 +62,9 @@ fn main() -> ExitCode {
     sealtrail_malloc::keep_little(match cli.command {
         // What is long here are requests of an agent that has much to send.
         Command::Serve(_) => 128 << 10,
-        // Every request and batch of a usual length would be, at a tenth of the throughput.
-        _ => 1 << 20,
+        // Every request and batch of a usual length would be, at a tenth of the throughput: a thousand events of a cloud's
+        // own audit log are 1.5 MiB.
+        _ => 4 << 20,
     });
     if matches!(cli.command, Command::Serve(_) | Command::Agent(_) | Command::Dev(_)) {
         give_back_memory();

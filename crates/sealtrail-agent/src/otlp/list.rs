@@ -63,7 +63,7 @@ impl<'a> Mapper<'_, 'a> {
             KeyKind::NotUtf8
         };
         let order = u32::try_from(self.pairs.len()).unwrap_or(u32::MAX);
-        self.pairs.push(Pair { key, value, prefix: prefix(key), order, key_kind, action });
+        self.pairs.push(Pair { key, value, prefix: prefix(key, key_kind), order, key_kind, action });
         Ok(())
     }
 
@@ -88,11 +88,10 @@ impl<'a> Mapper<'_, 'a> {
         let mut index = start;
         while let Some(pair) = self.pairs.get(index).copied() {
             self.out.push(before);
-            match (pair.key_kind, std::str::from_utf8(pair.key)) {
-                (KeyKind::Plain, _) => plain_name(self.out, pair.key),
-                (_, Ok(key)) => write::name(self.out, key),
-                // Not reached: `distinct` lists have only keys that are UTF-8.
-                (_, Err(_)) => return Err(Reason::Malformed),
+            match pair.key_kind {
+                KeyKind::Plain => plain_name(self.out, pair.key),
+                // Not refused: `distinct` lists have only keys that are UTF-8.
+                _ => write::name(self.out, std::str::from_utf8(pair.key).map_err(|_| Reason::Malformed)?),
             }
             self.pair_value(&pair, depth, scope)?;
             before = b',';
@@ -161,14 +160,20 @@ pub(super) fn read_key_value(message: &[u8]) -> Result<(&[u8], &[u8]), Reason> {
 
 /// The first eight bytes of a key, shorter ones padded with zeros, each byte moved so that supplementary characters
 /// come before U+E000 (see [`utf16_order`]).
-fn prefix(key: &[u8]) -> u64 {
+fn prefix(key: &[u8], kind: KeyKind) -> u64 {
     let mut bytes = [0; 8];
-    for (place, byte) in bytes.iter_mut().zip(key) {
-        *place = match byte {
-            0xee | 0xef => byte + 0x10,
-            0xf0..=0xff => byte - 2,
-            _ => *byte,
-        };
+    match key.first_chunk::<8>() {
+        Some(first) => bytes = *first,
+        None => bytes.iter_mut().zip(key).for_each(|(place, byte)| *place = *byte),
+    }
+    if kind != KeyKind::Plain {
+        for byte in &mut bytes {
+            *byte = match *byte {
+                0xee | 0xef => *byte + 0x10,
+                0xf0..=0xff => *byte - 2,
+                _ => *byte,
+            };
+        }
     }
     u64::from_be_bytes(bytes)
 }

@@ -35,10 +35,11 @@ mod path;
 mod prefilter;
 mod redactor;
 mod rules;
+mod words;
 
 pub use config::{Action, Detector, RedactionConfig, RuleConfig};
 pub use rules::{RedactionError, RedactionRules};
 
 pub(crate) use path::{Root, Scope};
-pub(crate) use prefilter::Ahead;
 pub(crate) use redactor::{Finding, Redactor};
+pub(crate) use words::Ahead;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use sealtrail_core::line::write;
 
-use super::detect::looks_like_aws_secret;
 use super::path::{Paths, Root, Scope};
-use super::prefilter::{Ahead, Hints};
+use super::prefilter::Hints;
+use super::words::{Ahead, Place, detectors_in, place_at};
 use super::{Action, RedactionRules};
 
 /// What stands for what was masked.
@@ -33,7 +33,11 @@ pub(crate) enum Finding<'r> {
 #[derive(Debug)]
 pub(crate) struct Redactor {
     rules: Arc<RedactionRules>,
+    /// Where the message lies.
+    message: Range<usize>,
     hints: Hints,
+    /// Where words are in the message.
+    words: Vec<Place>,
     paths: Paths,
     touched: u64,
     found: Vec<(Range<usize>, Action)>,
@@ -44,7 +48,9 @@ impl Redactor {
     pub(crate) fn new(rules: Arc<RedactionRules>) -> Self {
         Self {
             rules,
+            message: 0..0,
             hints: Hints::default(),
+            words: Vec::new(),
             paths: Paths::default(),
             touched: 0,
             found: Vec::new(),
@@ -56,7 +62,9 @@ impl Redactor {
     pub(crate) fn begin(&mut self, message: &[u8], ahead: &mut Ahead<'_>) -> Option<&mut Self> {
         self.touched = 0;
         self.paths.clear();
-        self.hints = self.rules.prefilter.look_ahead(message, ahead);
+        let address = message.as_ptr().addr();
+        self.message = address..address + message.len();
+        self.hints = self.rules.prefilter.look(message, ahead, &mut self.words);
         let needed = self.hints.any() || self.rules.everywhere != 0 || !self.rules.paths.is_empty();
         needed.then_some(self)
     }
@@ -145,8 +153,9 @@ impl Redactor {
         self.found.clear();
         let rules = &self.rules;
         if self.hints.any() {
-            let mut hints = rules.prefilter.look(text);
-            hints.aws_secret = self.hints.aws_secret && looks_like_aws_secret(text);
+            let place = place_at(self.message.clone(), text);
+            let words = place.map(|place| detectors_in(&self.words, &place));
+            let hints = rules.prefilter.look_closer(text, self.hints, words);
             let asked = rules.detectors.iter().filter(|(detector, _)| hints.ask(*detector));
             for (_, finder) in asked {
                 finder.each(text, |range| self.found.push((range, rules.detector_action)));

@@ -13,6 +13,7 @@ mod detectors;
 mod json;
 mod json_text;
 mod model;
+mod neighbours;
 mod oracle;
 mod protobuf;
 mod real;

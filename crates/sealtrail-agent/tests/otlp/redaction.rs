@@ -33,7 +33,7 @@ fn list(pairs: &[(&str, AnyValue)]) -> AnyValue {
     AnyValue { value: Some(Any::KvlistValue(KeyValueList { values: attributes(pairs) })) }
 }
 
-fn array(values: &[AnyValue]) -> AnyValue {
+pub(crate) fn array(values: &[AnyValue]) -> AnyValue {
     AnyValue { value: Some(Any::ArrayValue(ArrayValue { values: values.to_vec() })) }
 }
 

@@ -27,8 +27,8 @@ pub enum FrameError {
 /// Compresses plain bodies; keeps its working memory and its output between them.
 pub struct Compressor {
     inner: bulk::Compressor<'static>,
-    /// As long as the longest frame could have been, of which a frame touches what it takes.
-    frame: Vec<u8>,
+    /// As long as the frame could be, of which it touches what it takes.
+    frame: Kept,
 }
 
 impl std::fmt::Debug for Compressor {
@@ -44,7 +44,7 @@ impl Compressor {
     /// [`FrameError::Corrupt`] where zstd cannot allocate.
     pub fn new() -> Result<Self, FrameError> {
         let inner = bulk::Compressor::new(LEVEL).map_err(|_| FrameError::Corrupt)?;
-        Ok(Self { inner, frame: Vec::new() })
+        Ok(Self { inner, frame: Kept::default() })
     }
 
     /// Compresses one plain body into one frame.
@@ -55,17 +55,16 @@ impl Compressor {
         if plain.len() > PLAIN_BYTES_MAX {
             return Err(FrameError::TooLong);
         }
-        self.frame.clear();
-        self.frame.reserve_exact(compress_bound(plain.len()));
-        self.inner.compress_to_buffer(plain, &mut self.frame).map_err(|_| FrameError::Corrupt)?;
-        Ok(self.frame.clone())
+        let frame = self.frame.for_bytes(compress_bound(plain.len()));
+        self.inner.compress_to_buffer(plain, frame).map_err(|_| FrameError::Corrupt)?;
+        Ok(frame.clone())
     }
 }
 
 /// Decompresses stored frames; keeps its working memory and its output between them.
 pub struct Decompressor {
     inner: bulk::Decompressor<'static>,
-    plain: Vec<u8>,
+    plain: Kept,
 }
 
 impl std::fmt::Debug for Decompressor {
@@ -81,7 +80,7 @@ impl Decompressor {
     /// [`FrameError::Corrupt`] where zstd cannot allocate.
     pub fn new() -> Result<Self, FrameError> {
         let inner = bulk::Decompressor::new().map_err(|_| FrameError::Corrupt)?;
-        Ok(Self { inner, plain: Vec::new() })
+        Ok(Self { inner, plain: Kept::default() })
     }
 
     /// Decompresses one frame. The content size is checked before anything is allocated.
@@ -90,11 +89,30 @@ impl Decompressor {
     /// [`FrameError`].
     pub fn decompress(&mut self, frame: &[u8]) -> Result<&[u8], FrameError> {
         let length = check_header(frame)?;
-        self.plain.clear();
-        self.plain.reserve_exact(length);
-        let written =
-            self.inner.decompress_to_buffer(frame, &mut self.plain).map_err(|_| FrameError::Corrupt)?;
-        if written == length { Ok(&self.plain) } else { Err(FrameError::Corrupt) }
+        let plain = self.plain.for_bytes(length);
+        let written = self.inner.decompress_to_buffer(frame, plain).map_err(|_| FrameError::Corrupt)?;
+        if written == length { Ok(plain) } else { Err(FrameError::Corrupt) }
+    }
+}
+
+/// Memory that is kept from one use to the next, and given back some uses after one that took much more than the others.
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// The most that was asked for, a 32nd less with each use that asks for less.
+    usual: usize,
+}
+
+impl Kept {
+    /// Empty, with room for so many bytes.
+    fn for_bytes(&mut self, length: usize) -> &mut Vec<u8> {
+        self.usual = length.max(self.usual - self.usual / 32);
+        self.bytes.clear();
+        if self.bytes.capacity() > 2 * self.usual {
+            self.bytes = Vec::new();
+        }
+        self.bytes.reserve_exact(length);
+        &mut self.bytes
     }
 }
 
@@ -127,6 +145,21 @@ fn check_header(frame: &[u8]) -> Result<usize, FrameError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_burst_took_is_given_back() {
+        let mut kept = Kept::default();
+        let mut room = |length| kept.for_bytes(length).capacity();
+        assert_eq!(room(1 << 10), 1 << 10);
+        assert_eq!(room(1 << 20), 1 << 20);
+        // Longer and shorter ones in turns share the memory.
+        for _ in 0..100 {
+            assert_eq!(room(1 << 10), 1 << 20);
+            assert_eq!(room(1 << 20), 1 << 20);
+        }
+        let uses = (0..1_000).take_while(|_| room(1 << 10) > 2 << 10).count();
+        assert!((20..30).contains(&uses), "{uses}");
+    }
 
     #[test]
     fn only_one_plain_frame_passes() {

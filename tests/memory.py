@@ -86,6 +86,12 @@ def slope(samples):
     return sum((x - middle) * (y - mean) for x, y in enumerate(samples)) / spread * n / mean
 
 
+def by_tenths(samples):
+    """Means of each tenth, in which a step can be told from a slope."""
+    parts = [samples[n * len(samples) // 10 : (n + 1) * len(samples) // 10] for n in range(10)]
+    return " ".join(f"{sum(part) / len(part):.1f}" for part in parts if part)
+
+
 def main():
     sealtrail, seconds = sys.argv[1], int(sys.argv[2])
     rate = int(sys.argv[3]) if len(sys.argv) > 3 else 100_000
@@ -117,6 +123,7 @@ def main():
                 f"{name}: {most:.1f} MiB at most of {LIMITS_MIB[name]}, slope {rise:+.2%} of {sum(anonymous) / len(values):.1f} MiB, "
                 f"pages of the program {min(of_files):.1f} to {max(of_files):.1f} MiB" + ("" if good else "  TOO MUCH")
             )
+            print(f"  anonymous, by tenths of the time: {by_tenths(anonymous)} MiB")
         verify = subprocess.Popen(
             [sealtrail, "verify", directory / "ledger", "--policy", policy], stdout=subprocess.PIPE
         )

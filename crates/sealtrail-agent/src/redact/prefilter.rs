@@ -49,13 +49,15 @@ pub(super) struct Prefilter {
 }
 
 impl Prefilter {
-    pub(super) fn new(detectors: &[Detector]) -> Self {
-        Self {
+    /// # Errors
+    /// As [`Words::new`].
+    pub(super) fn new(detectors: &[Detector]) -> Result<Self, regex::Error> {
+        Ok(Self {
             at_sign: detectors.contains(&Detector::Email),
             digits: detectors.contains(&Detector::Card),
-            words: Words::new(detectors),
+            words: Words::new(detectors)?,
             aws_secret: detectors.contains(&Detector::AwsSecretKey),
-        }
+        })
     }
 
     /// Looks at a message, and for words at those that follow it in its request; notes where its words are.

@@ -101,11 +101,13 @@ impl RedactionRules {
         wanted.sort_unstable();
         wanted.dedup();
         let detectors = wanted.iter().map(|detector| Ok((*detector, finder(*detector, 0)?)));
+        let no_words = |_| RedactionError::Pattern { rule: 0, pattern: "words of detectors".to_owned() };
+        let prefilter = Prefilter::new(&wanted).map_err(no_words)?;
         let mut rules = Self {
             enabled: config.enabled,
             digest: digest(config, &wanted),
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
-            prefilter: Prefilter::new(&wanted),
+            prefilter,
             detectors: detectors.collect::<Result<_, _>>()?,
             detector_action: config.detector_action,
             paths: Vec::new(),

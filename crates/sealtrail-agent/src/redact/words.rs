@@ -61,7 +61,10 @@ pub(super) struct Words {
 
 impl Words {
     /// `None` where the detectors have none.
-    pub(super) fn new(detectors: &[Detector]) -> Option<Self> {
+    ///
+    /// # Errors
+    /// The words are no expression: without them, secrets would pass unseen.
+    pub(super) fn new(detectors: &[Detector]) -> Result<Option<Self>, regex::Error> {
         let of_detector = |detector: &Detector| {
             let set = Detectors::of(*detector);
             literals(*detector).iter().map(move |word| (word.as_bytes(), set))
@@ -75,10 +78,13 @@ impl Words {
             }
             same
         });
+        if each.is_empty() {
+            return Ok(None);
+        }
         let escaped = each.iter().map(|(word, _)| regex::escape(&String::from_utf8_lossy(word)));
         let any = escaped.collect::<Vec<_>>().join("|");
-        // Only escaped words: compiles always, into a search for many words at once.
-        (!each.is_empty()).then(|| detect::pattern(&any).ok()).flatten().map(|any| Self { any, each })
+        // Only escaped words: compiles into a search for many words at once.
+        Ok(Some(Self { any: detect::pattern(&any)?, each }))
     }
 
     /// Whose words are in a text.
@@ -162,7 +168,7 @@ mod tests {
     /// Every word is found in the part that has it, however the request is divided, and in hardly any other.
     #[test]
     fn words_are_found_in_the_part_that_has_them() {
-        let words = Words::new(&Detector::ALL).unwrap();
+        let words = Words::new(&Detector::ALL).unwrap().unwrap();
         let mut request = vec![b'-'; 3 * AHEAD_BYTES];
         let mut places = Vec::new();
         // Beside each other, inside each other, across the end of what is searched at once and of parts.
@@ -201,7 +207,7 @@ mod tests {
 
     #[test]
     fn whose_words_they_are() {
-        let words = Words::new(&Detector::ALL).unwrap();
+        let words = Words::new(&Detector::ALL).unwrap().unwrap();
         let of = |text: &str| {
             let set = words.look(text.as_bytes());
             Detector::ALL.into_iter().filter(|detector| set.has(*detector)).collect::<Vec<_>>()
@@ -210,13 +216,13 @@ mod tests {
         assert_eq!(of("eyJhbGciOi"), [Detector::Jwt]);
         assert_eq!(of("eyAKIA0"), [Detector::Jwt, Detector::AwsAccessKey, Detector::AwsSecretKey]);
         assert_eq!(of("Basic secret"), [Detector::BasicCredentials, Detector::AwsSecretKey]);
-        assert!(Words::new(&[Detector::Card]).is_none());
+        assert!(Words::new(&[Detector::Card]).unwrap().is_none());
     }
 
     /// So many words that their places are not all noted: none is missed.
     #[test]
     fn a_text_of_words_alone() {
-        let words = Words::new(&Detector::ALL).unwrap();
+        let words = Words::new(&Detector::ALL).unwrap().unwrap();
         let text = ["hf_".repeat(2 * PLACES_MAX), "AKIA".to_owned()].concat();
         let mut places = Vec::new();
         words.search(text.as_bytes(), &mut places);

@@ -1,9 +1,9 @@
 //! T27: an outbox whose bits rot. Nothing is lost but the batch that was hit, and an auditor sees that it is missing.
 #![allow(clippy::print_stdout)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
@@ -21,15 +21,19 @@ use crate::status::{Level, Notice, Status};
 /// Bytes of outbox that are damaged.
 const OUTBOX_BYTES: usize = 64 << 10;
 
-/// One outbox file as an agent left it that was told to stop while its ledger was away.
+/// What an agent left that was told to stop while its ledger was away.
 struct Left {
     builder: Builder,
     epoch: Epoch,
+    outbox: Outbox,
+}
+
+/// Its one outbox file.
+struct Outbox {
+    origin: Origin,
     batches: Vec<Logged>,
     /// Where each batch's item stands in the file.
     places: Vec<Range<usize>>,
-    scratch: tempfile::TempDir,
-    file: PathBuf,
     bytes: Vec<u8>,
 }
 
@@ -46,9 +50,7 @@ impl Left {
         let trail = builder.trail("main");
         builder.stream("payments", trail);
         let mut epoch = builder.open(trail, "payments", "pod-1", Algorithm::Ed25519, None);
-        let scratch = memory();
-        create_dirs_durably(&RealDisk, &files_dir(scratch.path())).unwrap();
-        recent::create_dir(&RealDisk, scratch.path()).unwrap();
+        let scratch = state_dir();
         let mut writer = Writer::new(WriterParts {
             disk: Arc::new(RealDisk),
             state: scratch.path().to_owned(),
@@ -80,49 +82,15 @@ impl Left {
         batches.push(logged);
         assert_eq!(writer.turn(Some(last), &incoming), Turn::Done);
         assert_eq!(writer.turn(Some(Append::Stop), &incoming), Turn::Ended);
-        let file = files_dir(scratch.path()).join("0000000000.out");
-        let bytes = std::fs::read(&file).unwrap();
-        let mut left = Self { builder, epoch, batches, places: Vec::new(), scratch, file, bytes };
-        left.places = left.find_places();
-        left
-    }
-
-    fn find_places(&self) -> Vec<Range<usize>> {
-        let mut reader = Reader::new(Arc::new(RealDisk), self.scratch.path().to_owned(), Position::default());
-        let end = Position { file: 1, offset: 0 };
-        let mut places = Vec::new();
-        while let Some((_, raw)) = reader.next(end).unwrap() {
-            if let Ok(Item::Batch { .. }) = raw.item() {
-                places.push(raw.offset as usize..raw.end as usize);
-            }
-        }
-        assert_eq!(places.len(), self.batches.len());
-        places
-    }
-
-    /// What the next agent finds where the file holds these bytes.
-    fn found(&self, bytes: &[u8]) -> Found {
-        std::fs::write(&self.file, bytes).unwrap();
-        let status = Status::default();
         let origin = Origin {
-            ledger: self.builder.ledger_key(),
-            control: self.builder.image.control,
-            place: self.epoch.place.clone(),
+            ledger: builder.ledger_key(),
+            control: builder.image.control,
+            place: epoch.place.clone(),
         };
-        let recovered = recover(&RealDisk, self.scratch.path(), &origin, &status).unwrap();
-        assert!(!recovered.foreign);
-        let mut reader = Reader::new(Arc::new(RealDisk), self.scratch.path().to_owned(), recovered.start);
-        let end = Position { file: recovered.next_number, offset: 0 };
-        let mut batches = Vec::new();
-        while let Some((_, raw)) = reader.next(end).unwrap() {
-            let Ok(Item::Batch { statement, body, .. }) = raw.item() else { continue };
-            let sealed = |logged: &Logged| {
-                logged.parts().0 == statement && logged.body.as_deref().unwrap_or_default() == body
-            };
-            batches.push(self.batches.iter().position(sealed).expect("a batch that nobody sealed"));
-        }
-        assert_eq!(recovered.pending_batches, batches.len() as u64);
-        Found { batches, notices: status.take_notices() }
+        let bytes = std::fs::read(file_of(scratch.path())).unwrap();
+        let places = find_places(scratch.path());
+        assert_eq!(places.len(), batches.len());
+        Self { builder, epoch, outbox: Outbox { origin, batches, places, bytes } }
     }
 
     /// What an auditor says when these batches have been sent and the agent has begun another epoch; `None` where nothing
@@ -131,7 +99,7 @@ impl Left {
         let mut builder = self.builder.clone();
         let trail = self.epoch.place.trail;
         let entries = builder.image.trails.get_mut(&trail).unwrap();
-        entries.extend(batches.iter().map(|n| self.batches[*n].clone()));
+        entries.extend(batches.iter().map(|n| self.outbox.batches[*n].clone()));
         let predecessor = entries.last().unwrap().as_predecessor();
         builder.open(trail, "payments", "pod-1", Algorithm::Ed25519, Some(predecessor));
         builder.publish();
@@ -145,9 +113,73 @@ impl Left {
     }
 }
 
-/// A directory in memory where there is one: recovery syncs what it cuts.
-fn memory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+impl Outbox {
+    /// What the next agent finds in this directory where the file holds these bytes.
+    fn found(&self, dir: &Path, bytes: &[u8]) -> Found {
+        std::fs::write(file_of(dir), bytes).unwrap();
+        let status = Status::default();
+        let recovered = recover(&RealDisk, dir, &self.origin, &status).unwrap();
+        assert!(!recovered.foreign);
+        let mut reader = Reader::new(Arc::new(RealDisk), dir.to_owned(), recovered.start);
+        let end = Position { file: recovered.next_number, offset: 0 };
+        let mut batches = Vec::new();
+        while let Some((_, raw)) = reader.next(end).unwrap() {
+            let Ok(Item::Batch { statement, body, .. }) = raw.item() else { continue };
+            let sealed = |logged: &Logged| {
+                logged.parts().0 == statement && logged.body.as_deref().unwrap_or_default() == body
+            };
+            batches.push(self.batches.iter().position(sealed).expect("a batch that nobody sealed"));
+        }
+        assert_eq!(recovered.pending_batches, batches.len() as u64);
+        Found { batches, notices: status.take_notices() }
+    }
+
+    /// Flips each of these bits by itself; what came back each time, with how many were in batches.
+    fn flipped(&self, bits: impl Iterator<Item = usize>) -> (BTreeSet<Vec<usize>>, u64) {
+        let dir = state_dir();
+        let (mut came_back, mut lost) = (BTreeSet::new(), 0);
+        for bit in bits {
+            let mut bytes = self.bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let found = self.found(dir.path(), &bytes);
+            let hit = self.places.iter().position(|place| place.contains(&(bit / 8)));
+            let expected: Vec<_> = (0..self.batches.len()).filter(|n| Some(*n) != hit).collect();
+            assert_eq!(found.batches, expected, "bit {bit}");
+            let told = |n: &Notice| n.level == Level::Error && n.text.contains("DAMAGED");
+            let told = found.notices.iter().any(told);
+            // The final mark is the one thing behind which nothing tells damage from a write that was not finished.
+            let final_mark = bit / 8 >= self.places.last().unwrap().end;
+            assert!(told || final_mark, "bit {bit}: {:?}", found.notices);
+            came_back.insert(found.batches);
+            lost += u64::from(hit.is_some());
+        }
+        (came_back, lost)
+    }
+}
+
+/// A state directory without files of an outbox, in memory where there is one: recovery syncs what it cuts.
+fn state_dir() -> tempfile::TempDir {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    create_dirs_durably(&RealDisk, &files_dir(dir.path())).unwrap();
+    recent::create_dir(&RealDisk, dir.path()).unwrap();
+    dir
+}
+
+fn file_of(state_dir: &Path) -> std::path::PathBuf {
+    files_dir(state_dir).join("0000000000.out")
+}
+
+/// Where the batches stand in the file of a directory.
+fn find_places(state_dir: &Path) -> Vec<Range<usize>> {
+    let mut reader = Reader::new(Arc::new(RealDisk), state_dir.to_owned(), Position::default());
+    let end = Position { file: 1, offset: 0 };
+    let mut places = Vec::new();
+    while let Some((_, raw)) = reader.next(end).unwrap() {
+        if let Ok(Item::Batch { .. }) = raw.item() {
+            places.push(raw.offset as usize..raw.end as usize);
+        }
+    }
+    places
 }
 
 fn framed(logged: &Logged) -> Vec<u8> {
@@ -163,45 +195,33 @@ struct Verdicts(BTreeMap<Vec<usize>, Option<String>>);
 
 impl Verdicts {
     /// The auditor finds what is missing, and only that.
-    fn check(&mut self, left: &Left, found: &Found, what: &str) {
-        let whole = found.batches.len() == left.batches.len();
-        let reason = self.0.entry(found.batches.clone()).or_insert_with(|| left.verdict(&found.batches));
-        let behind = found.batches.last().is_some_and(|last| last + 1 > found.batches.len());
+    fn check(&mut self, left: &Left, batches: &[usize], what: &str) {
+        let whole = batches.len() == left.outbox.batches.len();
+        let reason = self.0.entry(batches.to_vec()).or_insert_with(|| left.verdict(batches));
+        let behind = batches.last().is_some_and(|last| last + 1 > batches.len());
         let right = match reason.as_deref() {
             None => whole,
             Some("sequence-gap") => behind,
             Some("dirty-end") => !whole && !behind,
             Some(_) => false,
         };
-        assert!(right, "{what}: {:?} came back, verdict {reason:?}", found.batches);
+        assert!(right, "{what}: {batches:?} came back, verdict {reason:?}");
     }
 }
 
-/// Flips one bit in `step`, so that with an odd step every bit of a byte has its turn.
+/// Flips one bit in `step`, so that with an odd step every bit of a byte has its turn; on two threads.
 fn flip(step: usize) {
     let left = Left::new();
+    let outbox = &left.outbox;
+    let bits = outbox.bytes.len() * 8;
+    let halves = std::thread::scope(|scope| {
+        let half = |n: usize| scope.spawn(move || outbox.flipped((n * step..bits).step_by(2 * step)));
+        [half(0), half(1)].map(|half| half.join().unwrap())
+    });
     let mut verdicts = Verdicts::default();
-    let (mut flipped, mut lost) = (0_u64, 0_u64);
-    for bit in (0..left.bytes.len() * 8).step_by(step) {
-        let mut bytes = left.bytes.clone();
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        let found = left.found(&bytes);
-        let hit = left.places.iter().position(|place| place.contains(&(bit / 8)));
-        let expected: Vec<_> = (0..left.batches.len()).filter(|n| Some(*n) != hit).collect();
-        assert_eq!(found.batches, expected, "bit {bit}");
-        let told = |n: &Notice| n.level == Level::Error && n.text.contains("DAMAGED");
-        let told = found.notices.iter().any(told);
-        // The final mark is the one thing behind which nothing tells damage from a write that was not finished.
-        let final_mark = bit / 8 >= left.places.last().unwrap().end;
-        assert!(told || final_mark, "bit {bit}: {:?}", found.notices);
-        verdicts.check(&left, &found, "flipped");
-        flipped += 1;
-        lost += u64::from(hit.is_some());
-    }
-    println!(
-        "outbox of {} bytes: {flipped} bits flipped, {flipped} found, {lost} in batches",
-        left.bytes.len()
-    );
+    halves.iter().flat_map(|(came_back, _)| came_back).for_each(|b| verdicts.check(&left, b, "flipped"));
+    let (flipped, lost) = (bits.div_ceil(step) as u64, halves[0].1 + halves[1].1);
+    println!("outbox of {} bytes: {flipped} bits flipped, {flipped} found, {lost} in batches", bits / 8);
     assert!(lost > flipped / 2);
 }
 
@@ -219,24 +239,26 @@ fn every_flipped_bit_of_the_outbox_costs_one_batch_and_is_found() {
 #[test]
 fn an_outbox_cut_at_any_byte_gives_what_stands_before() {
     let left = Left::new();
+    let (outbox, dir) = (&left.outbox, state_dir());
     let mut verdicts = Verdicts::default();
-    for cut in 0..left.bytes.len() {
-        let found = left.found(&left.bytes[..cut]);
-        let whole = left.places.iter().filter(|place| place.end <= cut).count();
+    for cut in 0..outbox.bytes.len() {
+        let found = outbox.found(dir.path(), &outbox.bytes[..cut]);
+        let whole = outbox.places.iter().filter(|place| place.end <= cut).count();
         assert_eq!(found.batches, (0..whole).collect::<Vec<_>>(), "cut at {cut}");
-        verdicts.check(&left, &found, "cut");
+        verdicts.check(&left, &found.batches, "cut");
     }
-    println!("outbox of {} bytes: cut at each, {0} of {0} found", left.bytes.len());
+    println!("outbox of {} bytes: cut at each, {0} of {0} found", outbox.bytes.len());
 }
 
 #[test]
 fn bytes_after_an_outbox_change_nothing() {
     let left = Left::new();
+    let (outbox, dir) = (&left.outbox, state_dir());
     let mut verdicts = Verdicts::default();
-    let own = left.bytes[..4_000].to_vec();
+    let own = outbox.bytes[..4_000].to_vec();
     for tail in [vec![0; 5_000], vec![0xff; 5_000], vec![1], own, b"sealtrail/synced".to_vec()] {
-        let found = left.found(&[left.bytes.as_slice(), &tail].concat());
-        assert_eq!(found.batches.len(), left.batches.len());
-        verdicts.check(&left, &found, "appended");
+        let found = outbox.found(dir.path(), &[outbox.bytes.as_slice(), &tail].concat());
+        assert_eq!(found.batches.len(), outbox.batches.len());
+        verdicts.check(&left, &found.batches, "appended");
     }
 }

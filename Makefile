@@ -24,13 +24,11 @@ demo: ## Log events, verify them, cheat in six ways, see each found
 test: venv ## All tests, with the number of cases of each suite
 	tests/run.sh $(PYTHON)
 
-soak: venv ## What takes long: tests marked so, a thousand kills, every fault and attack, more random input, every seeded bug
-	cargo test --locked --workspace --no-fail-fast -- --ignored --show-output --skip speed
-	tests/faults/run.sh $(PYTHON) --soak
-	tests/attack/run.sh $(PYTHON) --soak
+soak: venv ## What takes long: memory under load, a thousand kills, every fault and attack, the tests marked so; under two hours
 	$(MAKE) bench-memory
-	$(MAKE) fuzz FUZZ_SECONDS=60
-	$(MAKE) seeded
+	tests/attack/run.sh $(PYTHON) --soak
+	tests/faults/run.sh $(PYTHON) --soak
+	cargo test --locked --workspace --no-fail-fast -- --ignored --show-output --skip speed
 
 seeded: ## Puts each seeded bug into a copy and sees that its test goes red
 	tests/seeded-bugs/run.sh
@@ -44,7 +42,7 @@ bench: ## Throughput, delay, start and proofs on this machine: medians of seven 
 bench-peers: ## The same machine with what one would use instead; root on Debian, Go
 	tests/peers/run.sh .
 
-bench-memory: ## Memory of agent, ledger and verifier at 100,000 records a second, for ten minutes
+bench-memory: ## Memory of agent, ledger and verifier at 100,000 records a second, for ten minutes after five
 	cargo build --locked --release --bin sealtrail
 	python3 tests/memory.py $(CARGO_TARGET_DIR)/release/sealtrail 600
 

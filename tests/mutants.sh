@@ -4,8 +4,8 @@
 #   tests/mutants.sh [K/N [ARGUMENT…]]     one of N shards of the files (from 0; 0/1 is all), arguments for cargo-mutants
 #
 # Takes hours on two cores. What was judged before is not judged again, so a run that was interrupted goes on; delete
-# the output directory to begin anew. First without the tests that take seconds, which few mutants need; then what
-# they missed with all of them.
+# the output directory to begin anew. First with the tests of the crate that was changed, without those that take seconds;
+# then what these missed with all tests of format and verifier, the golden files among them.
 set -euo pipefail
 export LC_ALL=C
 
@@ -46,24 +46,33 @@ others=$(git -C "$copy" ls-files -- crates/sealtrail-{core,verify}/src | xargs -
 mapfile -t others < <(printf %s "$others")
 
 slow=(no_changed_byte_ every_consistency_proof_ every_inclusion_proof_ rot::a_flipped_bit_)
-skipped=("${slow[@]/#/--skip=}")
 # A failing property need not be made small, only noticed.
 export PROPTEST_MAX_SHRINK_ITERS=0
+
+found=$work/${shard/\//-of-}/mutants.out
+# Those that do not compile are among those judged before, of which none is named.
+kept=$work/${shard/\//-of-}/unviable.txt
+keep_unviable() {
+    sort -u "$kept" "$found/unviable.txt" -o "$kept" 2>/dev/null || true
+}
+mkdir -p "${kept%/*}"
+touch "$kept"
+trap 'keep_unviable; remove_copy' EXIT
 
 # Status 2: some were missed; 3: some took too long, which is noticed too.
 judge() {
     local status=0
     PATH=$tools/bin:$PATH cargo mutants --dir "$copy" --in-place --output "$work/${shard/\//-of-}" --iterate \
-        "${others[@]}" --baseline skip --timeout 180 --no-shuffle --colors never "${arguments[@]}" \
-        -- --lib --tests -- --skip gaps:: --skip no_damage "$@" || status=$?
+        "${others[@]}" --baseline skip --timeout 180 --no-shuffle --colors never "${arguments[@]}" "$@" || status=$?
+    keep_unviable
     [ "$status" -eq 2 ] || [ "$status" -eq 3 ] || [ "$status" -eq 0 ] || exit "$status"
 }
-judge "${skipped[@]}"
-judge
+judge -- --lib --tests -- --skip gaps:: --skip no_damage "${slow[@]/#/--skip=}"
+judge --test-package sealtrail-core --test-package sealtrail-verify --test-package sealtrail-testkit \
+    -- --lib --tests -- --skip gaps:: --skip no_damage
 
-found=$work/${shard/\//-of-}/mutants.out
-count() { cat "$@" 2>/dev/null | wc -l; }
-caught=$(count "$found"/caught.txt "$found"/timeout.txt "$found"/previously_caught.txt)
-missed=$(count "$found"/missed.txt)
-echo "mutants of shard $shard: $caught noticed, $missed not"
-cat "$found"/missed.txt 2>/dev/null || true
+judged=$(sort -u "$found"/caught.txt "$found"/timeout.txt "$found"/previously_caught.txt "$found"/unviable.txt | wc -l)
+unviable=$(wc -l <"$kept")
+missed=$(wc -l <"$found"/missed.txt)
+echo "mutants of shard $shard: $((judged - unviable)) noticed, $missed not, $unviable did not compile"
+cat "$found"/missed.txt

@@ -143,6 +143,31 @@ fn only_the_shortest_head_is_taken() {
 }
 
 #[test]
+fn strings_longer_than_their_bound_are_told_from_cut_ones() {
+    let four = [0x64, b'a', b'b', b'c', b'd'];
+    assert_eq!(Decoder::new(&four).text(4), Ok("abcd"));
+    assert_eq!(Decoder::new(&four).text(3), Err(CborError::OutOfBounds(0)));
+    for cut in 1..four.len() {
+        for max in [3, 4] {
+            assert_eq!(Decoder::new(&four[..cut]).text(max), Err(CborError::Truncated(1)), "{cut}");
+        }
+    }
+}
+
+#[test]
+fn integers_have_two_signs() {
+    for value in [0, 1, 23, 24, -1, -24, -25, i64::MAX, i64::MIN] {
+        let mut encoder = Encoder::new();
+        encoder.int(value);
+        assert_eq!(Decoder::new(&encoder.into_bytes()).int(), Ok(value));
+    }
+    for beyond in [[0x1b, 0x80, 0, 0, 0, 0, 0, 0, 0], [0x3b, 0x80, 0, 0, 0, 0, 0, 0, 0]] {
+        assert_eq!(Decoder::new(&beyond).int(), Err(CborError::OutOfBounds(0)));
+    }
+    assert!(matches!(Decoder::new(&[0x40]).int(), Err(CborError::Unexpected { at: 0, .. })));
+}
+
+#[test]
 fn depth_counts_every_item() {
     for opener in [&[0x81_u8][..], &[0xd2], &[0xa1, 0x00]] {
         let nested = |depth: usize| [opener.repeat(depth - 1), vec![0x00]].concat();

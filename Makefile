@@ -24,11 +24,11 @@ demo: ## Log events, verify them, cheat in six ways, see each found
 test: venv ## All tests, with the number of cases of each suite
 	tests/run.sh $(PYTHON)
 
-soak: venv ## What takes long: memory under load, a thousand kills, every fault and attack, the tests marked so; under two hours
-	$(MAKE) bench-memory
-	tests/attack/run.sh $(PYTHON) --soak
-	tests/faults/run.sh $(PYTHON) --soak
+soak: venv ## What takes long: the tests marked so, a thousand kills, every fault and attack, memory under load; under two hours
 	cargo test --locked --workspace --no-fail-fast -- --ignored --show-output --skip speed
+	tests/faults/run.sh $(PYTHON) --soak
+	tests/attack/run.sh $(PYTHON) --soak
+	$(MAKE) bench-memory
 
 seeded: ## Puts each seeded bug into a copy and sees that its test goes red
 	tests/seeded-bugs/run.sh

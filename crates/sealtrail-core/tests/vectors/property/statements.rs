@@ -320,4 +320,8 @@ fn nothing_of_small_order_is_taken() {
         let key = PublicKey::from_raw(Algorithm::Ed25519, &raw).unwrap();
         assert_eq!(key.verify(b"anything", &signature), Err(KeyError::BadSignature));
     }
+    // Below the prime, though all bytes but the highest are those of a number above it.
+    let mut below = [0xff; 32];
+    below[31] = 0x7e;
+    assert!(PublicKey::from_raw(Algorithm::Ed25519, &below).is_ok());
 }

@@ -63,7 +63,7 @@ trap 'keep_unviable; remove_copy' EXIT
 judge() {
     local status=0
     PATH=$tools/bin:$PATH cargo mutants --dir "$copy" --in-place --output "$work/${shard/\//-of-}" --iterate \
-        "${others[@]}" --baseline skip --timeout 180 --no-shuffle --colors never "${arguments[@]}" "$@" || status=$?
+        "${others[@]}" --baseline skip --timeout 60 --no-shuffle --colors never "${arguments[@]}" "$@" || status=$?
     keep_unviable
     [ "$status" -eq 2 ] || [ "$status" -eq 3 ] || [ "$status" -eq 0 ] || exit "$status"
 }

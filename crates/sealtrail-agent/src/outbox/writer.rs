@@ -208,20 +208,25 @@ impl Writer {
             self.open.clone_from(open);
         }
         if group.durable {
-            self.file.sync_data()?;
+            sync(self.file.as_ref())?;
             self.synced = self.offset;
             self.report(group.sealed);
+            self.mark()?;
         }
         Ok(())
     }
 
-    /// Says that all of it is synced, and gives back what was preallocated.
-    fn end(&mut self) {
+    /// Says behind what is synced that it is. Nobody waits for this: where the power fails before the next sync it is
+    /// lost, and a group that was damaged meanwhile passes for one that was not finished.
+    fn mark(&mut self) -> io::Result<()> {
         let mut mark = Vec::new();
         Item::Synced { below: self.synced }.push_to(&mut mark);
-        let marked = self.write(&mark).or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) });
-        let ended =
-            marked.and_then(|()| self.file.set_size(self.offset)).and_then(|()| self.file.sync_data());
+        self.write(&mark).or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) })
+    }
+
+    /// Gives back what was preallocated, and makes sure of the last word.
+    fn end(&mut self) {
+        let ended = self.file.set_size(self.offset).and_then(|()| sync(self.file.as_ref()));
         if let Err(error) = ended {
             self.fail(&error);
         }
@@ -244,7 +249,7 @@ impl Writer {
     /// it anew.
     fn roll(&mut self) -> io::Result<()> {
         self.file.set_size(self.offset)?;
-        self.file.sync_data()?;
+        sync(self.file.as_ref())?;
         self.allocated = self.offset;
         let number = self.number + 1;
         let mut start = start(number, &self.place, self.held);
@@ -287,9 +292,19 @@ fn begin(disk: &dyn Disk, state: &Path, number: u64, start: &[u8], bytes_max: u6
     let allocated = offset.max(PREALLOCATE_BYTES.min(bytes_max));
     file.preallocate(allocated)?;
     write_at(file.as_ref(), start, 0)?;
-    file.sync_data()?;
-    disk.sync_dir(&files_dir(state))?;
+    sync(file.as_ref())?;
+    disk.sync_dir(&files_dir(state)).map_err(unsynced)?;
     Ok(Begun { file, offset, allocated })
+}
+
+/// Makes a file durable. Whatever the error says, it is none of a full disk: one waits for room and writes again, and what a
+/// failed sync left behind nobody knows.
+fn sync(file: &dyn DiskFile) -> io::Result<()> {
+    file.sync_data().map_err(unsynced)
+}
+
+fn unsynced(error: io::Error) -> io::Error {
+    io::Error::other(format!("sync failed: {error}"))
 }
 
 impl Group {
@@ -348,11 +363,12 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
     use std::sync::mpsc::sync_channel;
 
     use sealtrail_core::name::{LedgerName, Name, TrailId};
     use sealtrail_env::create_dirs_durably;
-    use sealtrail_testkit::disk::SimDisk;
+    use sealtrail_testkit::disk::{Op, SimDisk};
 
     use super::*;
     use crate::outbox::Reader;
@@ -373,24 +389,45 @@ mod tests {
         Append::Batch { framed, ordinal }
     }
 
+    fn writer(disk: &SimDisk, file_bytes_max: u64) -> (Writer, Progress) {
+        let state = PathBuf::from("/state");
+        create_dirs_durably(disk, &files_dir(&state)).unwrap();
+        let progress = Progress::new(0, 0, u64::MAX);
+        let parts = WriterParts {
+            disk: Arc::new(disk.clone()),
+            state,
+            place: place(),
+            held: Held::default(),
+            number: 0,
+            file_bytes_max,
+            progress: progress.clone(),
+            status: Status::default(),
+        };
+        (Writer::new(parts).unwrap(), progress)
+    }
+
+    /// T29: whatever a failed sync calls itself, it is not tried again, and what it was for is not acknowledged.
+    #[test]
+    fn a_sync_that_failed_for_want_of_room_ends_the_writer() {
+        let (_sender, incoming) = sync_channel(1);
+        for (file_bytes_max, op) in [(1 << 20, Op::Sync), (1_000, Op::Sync), (1_000, Op::SyncDir)] {
+            for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::Other] {
+                let disk = SimDisk::new();
+                let (mut writer, progress) = writer(&disk, file_bytes_max);
+                assert_eq!(writer.turn(Some(batch(0, 1)), &incoming), Turn::Done);
+                disk.set_fault(move |found, _, _| (found == op).then_some(kind));
+                assert_eq!(writer.turn(Some(batch(1, 2)), &incoming), Turn::Ended, "{op:?}: {kind}");
+                assert_eq!(progress.watch().borrow().sealed, 1);
+                assert!(progress.has_failed());
+            }
+        }
+    }
+
     /// T29: the disk fills up at the moment in which one file ends and the next is to begin.
     #[test]
     fn a_disk_that_fills_up_between_two_files_loses_nothing() {
         let disk = SimDisk::new();
-        let state = PathBuf::from("/state");
-        create_dirs_durably(&disk, &files_dir(&state)).unwrap();
-        let progress = Progress::new(0, 0, u64::MAX);
-        let parts = WriterParts {
-            disk: Arc::new(disk.clone()),
-            state: state.clone(),
-            place: place(),
-            held: Held::default(),
-            number: 0,
-            file_bytes_max: 2_000,
-            progress: progress.clone(),
-            status: Status::default(),
-        };
-        let mut writer = Writer::new(parts).unwrap();
+        let (mut writer, progress) = writer(&disk, 2_000);
         let (_sender, incoming) = sync_channel(1);
         for ordinal in 0..2 {
             assert_eq!(writer.turn(Some(batch(ordinal, 1 + ordinal as u8)), &incoming), Turn::Done);
@@ -402,7 +439,7 @@ mod tests {
         assert_eq!(writer.turn(None, &incoming), Turn::Done);
         assert_eq!(progress.watch().borrow().sealed, 3);
         let disk = Arc::new(disk.crashed(7));
-        let mut reader = Reader::new(disk, state, Position::default());
+        let mut reader = Reader::new(disk, PathBuf::from("/state"), Position::default());
         let mut found = 0;
         while let Some((_, raw)) = reader.next(progress.watch().borrow().end).unwrap() {
             found += u32::from(matches!(raw.item(), Ok(Item::Batch { .. })));

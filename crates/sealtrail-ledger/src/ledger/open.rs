@@ -24,9 +24,7 @@ use crate::env::Environment;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::storage::{Artefacts, Files, Layout, Lock, Quarantine, SegmentLimits};
-use crate::trail::{
-    Command, Sequencer, StartContext, Started, TrailInfo, TrailWriter, check_published, start_trail,
-};
+use crate::trail::{Command, Sequencer, StartContext, Started, TrailInfo, TrailWriter, start_trail};
 
 use super::control::{ControlParts, control_info, control_limits, control_settings, data_limits};
 use super::error::{LedgerError, io};
@@ -175,7 +173,7 @@ impl Opening {
         let mut published = BTreeMap::new();
         let mut decompressor = Decompressor::new().map_err(crate::control::SealError::from)?;
         let context = self.context(control_limits(&self.config));
-        let started = start_trail(&context, info, &mut |met, statement| {
+        let started = start_trail(&context, info, None, &mut |met, statement| {
             let Claims::Batch(claims) = statement.claims() else { return Ok(()) };
             for item in &claims.published {
                 let at = PublishedAt { size: item.size, root: item.root, control_leaf: met.index };
@@ -201,11 +199,8 @@ impl Opening {
                 class: record.class.clone(),
             };
             let context = self.context(data_limits(&self.config));
-            let started = start_trail(&context, info, &mut |_, _| Ok(()))?;
-            if let Some(published) = control.published.get(id) {
-                check_published(started.writer.shared(), published.size, published.root)?;
-            }
-            trails.push(started);
+            let said = control.published.get(id).map(|published| (published.size, published.root));
+            trails.push(start_trail(&context, info, said, &mut |_, _| Ok(()))?);
         }
         Ok(trails)
     }

@@ -1,7 +1,8 @@
 //! Reading a trail's segments back at start. There is no repair step: what is whole counts, the torn rest of the last
-//! segment is cut off.
+//! segment is cut off. First everything is read; nothing is written before it is known to be what was published.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use sealtrail_core::entry::Entry;
 use sealtrail_core::name::TrailId;
 use sealtrail_core::segment::{IndexPair, ItemKind, SegmentHeader, file_name};
 
-use super::segment_reader::{read_header, read_index, used_bytes, valid_prefix};
+use super::segment_reader::{is_damaged, read_header, read_index, used_bytes, valid_prefix};
 use super::segment_writer::Active;
 use super::{DiskFile, EntryIndex, Files, SegmentLimits, SegmentWriter, read_item, write_at};
 
@@ -37,14 +38,38 @@ pub(crate) enum RecoveryError {
     },
 }
 
-/// A trail's segments as they were found.
+/// A trail's segments as they were found. Nothing was written.
 pub(crate) struct Recovered {
-    /// Goes on where they end.
-    pub(crate) writer: SegmentWriter,
     /// Where each entry stands.
     pub(crate) index: EntryIndex,
-    /// Bytes of unfinished writes that were cut off.
-    pub(crate) cut_bytes: u64,
+    segments: Segments,
+}
+
+/// What is needed to go on where the segments end.
+pub(crate) struct Segments {
+    files: Files,
+    trail: TrailId,
+    limits: SegmentLimits,
+    count: u64,
+    entries: u64,
+    last: Option<Last>,
+}
+
+/// The last segment.
+struct Last {
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    /// What may be in memory only, of what stays.
+    unsure: Range<u64>,
+    /// Where it is still to be written to.
+    unfinished: Option<Unfinished>,
+}
+
+struct Unfinished {
+    /// Goes on behind the last whole entry, once that is the end.
+    active: Active,
+    /// Bytes of an unfinished write behind it.
+    torn: u64,
 }
 
 /// An entry met during recovery.
@@ -87,14 +112,49 @@ pub(crate) fn recover(
     visit: &mut dyn FnMut(&Met<'_>) -> Result<(), &'static str>,
 ) -> Result<Recovered, RecoveryError> {
     let count = count_segments(files, trail)?;
-    let mut walk =
-        Walk { files, trail, index: EntryIndex::default(), entries: 0, cut_bytes: 0, published, visit };
-    let mut active = None;
+    let mut walk = Walk { files, trail, index: EntryIndex::default(), entries: 0, published, visit };
+    let mut last = None;
     for number in 0..count {
-        active = walk.segment(number, number + 1 == count)?;
+        last = walk.segment(number, number + 1 == count)?;
     }
-    let writer = SegmentWriter::new(files.clone(), trail, limits, count, walk.entries, active);
-    Ok(Recovered { writer, index: walk.index, cut_bytes: walk.cut_bytes })
+    let segments = Segments { files: files.clone(), trail, limits, count, entries: walk.entries, last };
+    Ok(Recovered { index: walk.index, segments })
+}
+
+impl Recovered {
+    /// The parts: what is read from now on, and what has yet to be settled.
+    pub(crate) fn into_parts(self) -> (EntryIndex, Segments) {
+        (self.index, self.segments)
+    }
+}
+
+impl Segments {
+    /// The segment that is to be written to: number, file, bytes of whole entries.
+    pub(crate) fn active(&self) -> Option<(u64, Arc<dyn DiskFile>, u64)> {
+        let active = &self.last.as_ref()?.unfinished.as_ref()?.active;
+        Some((active.number, active.file.clone(), active.end))
+    }
+
+    /// Makes what stays durable, cuts off an unfinished write, and goes on behind; with the bytes that were cut off. Only for
+    /// what is known to hold all that was published: the rest is gone.
+    ///
+    /// # Errors
+    /// [`RecoveryError::Io`].
+    pub(crate) fn settle(self) -> Result<(SegmentWriter, u64), RecoveryError> {
+        let (mut active, mut cut_bytes) = (None, 0);
+        if let Some(last) = self.last {
+            let io = |source| RecoveryError::Io { path: last.path.clone(), source };
+            make_durable(last.file.as_ref(), last.unsure).map_err(io)?;
+            if let Some(mut unfinished) = last.unfinished {
+                cut(&mut unfinished).map_err(io)?;
+                cut_bytes = unfinished.torn;
+                active = Some(unfinished.active);
+            }
+        }
+        let writer =
+            SegmentWriter::new(self.files, self.trail, self.limits, self.count, self.entries, active);
+        Ok((writer, cut_bytes))
+    }
 }
 
 /// The number of segment files, which must be numbered from 0 without gaps.
@@ -122,15 +182,14 @@ struct Walk<'a> {
     trail: TrailId,
     index: EntryIndex,
     entries: u64,
-    cut_bytes: u64,
     /// Entries known to be durable.
     published: u64,
     visit: &'a mut dyn FnMut(&Met<'_>) -> Result<(), &'static str>,
 }
 
 impl Walk<'_> {
-    /// Reads one segment; returns it where it is still to be written to.
-    fn segment(&mut self, number: u64, last: bool) -> Result<Option<Active>, RecoveryError> {
+    /// Reads one segment; returns the last.
+    fn segment(&mut self, number: u64, is_last: bool) -> Result<Option<Last>, RecoveryError> {
         let path = self.files.layout.segment(self.trail, number);
         let io = |source| RecoveryError::Io { path: path.clone(), source };
         let damaged = |reason| RecoveryError::Damaged { path: path.clone(), reason };
@@ -140,35 +199,34 @@ impl Walk<'_> {
         let (header, start) = header.ok_or_else(|| damaged("it does not begin as a segment"))?;
         self.check_header(&header, number).map_err(damaged)?;
         self.index.begin_segment(number);
+        let first = self.entries;
         if let Some(pairs) = read_index(file.as_ref(), file_bytes).map_err(io)? {
-            let first = self.entries;
             self.entries(file.as_ref(), file_bytes, &pairs, &path)?;
-            if last {
-                let from =
-                    self.first_unpublished(first, &pairs).or_else(|| pairs.last().map(|pair| pair.entry));
-                make_durable(file.as_ref(), from.unwrap_or(start), file_bytes).map_err(io)?;
-            }
-            return Ok(None);
+            let from = self.first_unpublished(first, &pairs).or_else(|| pairs.last().map(|pair| pair.entry));
+            let unsure = from.unwrap_or(start)..file_bytes;
+            return Ok(is_last.then_some(Last { path, file, unsure, unfinished: None }));
         }
-        if !last {
+        if !is_last {
             return Err(damaged("it is unfinished, and later ones are there"));
         }
-        let first = self.entries;
         let prefix = valid_prefix(file.as_ref(), start, file_bytes, self.published.saturating_sub(first))
             .map_err(io)?;
         let started_ns = self.entries(file.as_ref(), file_bytes, &prefix.pairs, &path)?;
-        let from = self.first_unpublished(first, &prefix.pairs).unwrap_or(prefix.end);
-        make_durable(file.as_ref(), from, prefix.end).map_err(io)?;
-        let allocated = self.cut(&file, prefix.end, file_bytes).map_err(io)?;
-        Ok(Some(Active {
+        let torn = used_bytes(file.as_ref(), prefix.end, file_bytes).map_err(io)?;
+        if is_damaged(file.as_ref(), prefix.stopped, prefix.end + torn).map_err(io)? {
+            return Err(damaged("an item is damaged, and what was written after it is whole"));
+        }
+        let unsure = self.first_unpublished(first, &prefix.pairs).unwrap_or(prefix.end)..prefix.end;
+        let active = Active {
             number,
-            file,
+            file: file.clone(),
             class: header.retention_class,
             started_ns,
             end: prefix.end,
-            allocated,
+            allocated: file_bytes,
             pairs: prefix.pairs,
-        }))
+        };
+        Ok(Some(Last { path, file, unsure, unfinished: Some(Unfinished { active, torn }) }))
     }
 
     /// Where the first entry that was not published begins in a segment whose first entry has the index `first`.
@@ -212,35 +270,34 @@ impl Walk<'_> {
         }
         Ok(started_ns.unwrap_or(0))
     }
+}
 
-    /// Cuts off what follows the last whole entry, and makes sure of what stays: what an earlier process wrote may
-    /// still be in memory only. Returns the bytes that can be written to without asking for space.
-    fn cut(&mut self, file: &Arc<dyn DiskFile>, end: u64, file_bytes: u64) -> io::Result<u64> {
-        let torn = used_bytes(file.as_ref(), end, file_bytes)?;
-        self.cut_bytes += torn;
-        if torn > 0 {
-            // Dying here leaves the torn rest or a part of it, and the next start comes by again.
-            file.set_size(end)?;
-        }
-        file.sync_data()?;
-        Ok(if torn > 0 { end } else { file_bytes })
+/// Cuts off what follows the last whole entry, and makes sure of what stays: what an earlier process wrote may still be in
+/// memory only.
+fn cut(unfinished: &mut Unfinished) -> io::Result<()> {
+    let active = &mut unfinished.active;
+    if unfinished.torn > 0 {
+        // Dying here leaves the torn rest or a part of it, and the next start comes by again.
+        active.file.set_size(active.end)?;
+        active.allocated = active.end;
     }
+    active.file.sync_data()
 }
 
 /// Writes what stands between two offsets once more and syncs it. A process whose sync failed leaves bytes that are read
 /// back from memory and are not on the disk, and that a further sync no longer writes; so reading is no proof. The same
 /// bytes are written in their place: whatever happens meanwhile, what was durable stays.
-fn make_durable(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
-    let mut at = from;
-    while at < to {
-        let count = (to - at).min(REWRITE_BYTES);
+fn make_durable(file: &dyn DiskFile, unsure: Range<u64>) -> io::Result<()> {
+    let mut at = unsure.start;
+    while at < unsure.end {
+        let count = (unsure.end - at).min(REWRITE_BYTES);
         // At most `REWRITE_BYTES`.
         let mut bytes = vec![0; count as usize];
         file.read_exact_at(&mut bytes, at)?;
         write_at(file, &bytes, at)?;
         at += count;
     }
-    if from < to { file.sync_data() } else { Ok(()) }
+    if unsure.is_empty() { Ok(()) } else { file.sync_data() }
 }
 
 #[cfg(test)]
@@ -275,6 +332,11 @@ mod tests {
         recover(&files(disk), TRAIL, LIMITS, 0, &mut |_| Ok(())).unwrap()
     }
 
+    /// Goes on where the segments end.
+    fn writer(disk: &SimDisk) -> SegmentWriter {
+        found(disk).segments.settle().unwrap().0
+    }
+
     fn count(recovered: &Recovered) -> u64 {
         (0..).take_while(|leaf| recovered.index.place(*leaf).is_some()).count() as u64
     }
@@ -295,7 +357,7 @@ mod tests {
     fn what_a_failed_sync_left_behind_is_written_again() {
         for seed in 0..20 {
             let disk = disk();
-            let mut writer = found(&disk).writer;
+            let mut writer = writer(&disk);
             reserve(&mut writer, 0).unwrap();
             assert!(append(&mut writer, 1));
             disk.set_fault(|op, _, _| (op == Op::Sync).then_some(ErrorKind::Other));
@@ -303,6 +365,7 @@ mod tests {
             let disk = disk.killed();
             let recovered = found(&disk);
             assert_eq!(count(&recovered), 2);
+            recovered.segments.settle().unwrap();
             assert_eq!(count(&found(&disk.crashed(seed))), 2, "seed {seed}");
         }
     }
@@ -312,15 +375,15 @@ mod tests {
     fn a_segment_found_at_the_start_keeps_its_name() {
         for seed in 0..20 {
             let disk = disk();
-            let mut writer = found(&disk).writer;
+            let mut writer = writer(&disk);
             reserve(&mut writer, 0).unwrap();
             assert!(append(&mut writer, 1));
             disk.set_fault(|op, _, _| (op == Op::SyncDir).then_some(ErrorKind::Other));
             assert!(matches!(reserve(&mut writer, 5_000), Err(ReserveError::Failed(_))));
             let disk = disk.killed();
-            let mut recovered = found(&disk);
-            reserve(&mut recovered.writer, 5_000).unwrap();
-            assert!(append(&mut recovered.writer, 2));
+            let mut writer = self::writer(&disk);
+            reserve(&mut writer, 5_000).unwrap();
+            assert!(append(&mut writer, 2));
             assert_eq!(count(&found(&disk.crashed(seed))), 2, "seed {seed}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use sealtrail_core::body::STORED_BYTES_MAX;
 use sealtrail_core::entry::Entry;
 use sealtrail_core::segment::{
     FOOTER_BYTES, FOOTER_MAGIC, INDEX_PAIR_BYTES, ITEM_HEAD_BYTES, IndexPair, ItemHead, ItemKind, MAGIC,
@@ -9,6 +10,9 @@ use sealtrail_core::segment::{
 };
 
 use super::DiskFile;
+
+/// Bytes that every disk writes together or not at all.
+const SECTOR_BYTES: usize = 512;
 
 /// Where each entry of a trail stands: in memory for the last segment, for finished ones their own index knows.
 #[derive(Debug, Default)]
@@ -165,6 +169,8 @@ pub(crate) struct ValidPrefix {
     pub(crate) pairs: Vec<IndexPair>,
     /// Offset after the last of them.
     pub(crate) end: u64,
+    /// Offset of the first item that is not whole, or that does not belong where it stands.
+    pub(crate) stopped: u64,
 }
 
 /// Bytes of the payload of the body item that stands here, if one does.
@@ -192,10 +198,11 @@ pub(crate) fn valid_prefix(
     file_bytes: u64,
     published: u64,
 ) -> io::Result<ValidPrefix> {
-    let mut prefix = ValidPrefix { pairs: Vec::new(), end: start };
+    let mut prefix = ValidPrefix { pairs: Vec::new(), end: start, stopped: start };
     let mut body = None;
     let mut at = start;
     loop {
+        prefix.stopped = at;
         if body.is_none()
             && (prefix.pairs.len() as u64) < published
             && let Some(length) = body_length(file, at, file_bytes)?
@@ -219,6 +226,42 @@ pub(crate) fn valid_prefix(
         }
         at = next;
     }
+}
+
+/// Whether what stands at `stopped` is no unfinished write but was damaged later: a whole item follows before `end`, and no
+/// sector between them is blank. A write that the power failed under leaves out whole sectors, and those were zeros.
+///
+/// # Errors
+/// Disk trouble.
+pub(crate) fn is_damaged(file: &dyn DiskFile, stopped: u64, end: u64) -> io::Result<bool> {
+    let longest = ITEM_HEAD_BYTES as u64 + u64::from(STORED_BYTES_MAX);
+    let mut bytes = vec![
+        0;
+        end.min(stopped.saturating_add(longest + ITEM_HEAD_BYTES as u64)).saturating_sub(stopped)
+            as usize
+    ];
+    file.read_exact_at(&mut bytes, stopped)?;
+    for (skip, head) in bytes.array_windows().enumerate().skip(1) {
+        let found = matches!(ItemHead::decode(*head), Ok(Some(head)) if matches!(head.kind, ItemKind::Body | ItemKind::Entry));
+        if found && read_item(file, stopped + skip as u64, end, &[ItemKind::Body, ItemKind::Entry])?.is_some()
+        {
+            return Ok(!has_blank_sector(bytes.get(..skip).unwrap_or_default(), stopped));
+        }
+    }
+    Ok(false)
+}
+
+/// Whether one of the sectors that these bytes, which stand at `offset`, reach the end of is blank. A length stands first, and
+/// none is zero: so many bytes at the end of a sector are enough.
+fn has_blank_sector(mut bytes: &[u8], offset: u64) -> bool {
+    let mut left = SECTOR_BYTES - (offset % SECTOR_BYTES as u64) as usize;
+    while let Some((sector, rest)) = bytes.split_at_checked(left) {
+        if sector.len() >= size_of::<u32>() && sector.iter().all(|byte| *byte == 0) {
+            return true;
+        }
+        (bytes, left) = (rest, SECTOR_BYTES);
+    }
+    false
 }
 
 /// How many bytes from `start` on are not a preallocated area: up to the last one that is not zero.

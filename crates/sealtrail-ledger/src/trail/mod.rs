@@ -17,4 +17,4 @@ pub(crate) use sequencer::{
 };
 pub(crate) use shared::{Head, TrailInfo, TrailShared};
 pub use start::StartError;
-pub(crate) use start::{StartContext, Started, check_published, start_trail};
+pub(crate) use start::{StartContext, Started, start_trail};

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use sealtrail_core::checkpoint::{Checkpoint, LedgerKey, UnverifiedCheckpoint};
+use sealtrail_core::hash::Hash;
 use sealtrail_core::key::{KeyError, Signer};
 use sealtrail_core::merkle::{Frontier, Nodes as _, leaf_hash};
 use sealtrail_core::name::{Identity, TrailId, TreeSize};
@@ -98,13 +99,15 @@ pub(crate) struct StartContext<'a> {
     pub(crate) metrics: &'a Arc<Metrics>,
 }
 
-/// Starts a trail; `visit` hears of every entry with its statement, in order.
+/// Starts a trail; `visit` hears of every entry with its statement, in order. The trail holds what its own checkpoint
+/// covers, and what the control trail `said` of it, size and root, or nothing of it is changed.
 ///
 /// # Errors
 /// [`StartError`].
 pub(crate) fn start_trail(
     context: &StartContext<'_>,
     info: TrailInfo,
+    said: Option<(TreeSize, Hash)>,
     visit: &mut dyn FnMut(&Met<'_>, &UnverifiedStatement) -> Result<(), &'static str>,
 ) -> Result<Started, StartError> {
     let trail = info.id;
@@ -117,23 +120,29 @@ pub(crate) fn start_trail(
         state.take(met, &statement);
         Ok(())
     })
-    .map_err(|source: RecoveryError| StartError::Segments { trail, source: source.into() })?;
-    let active = recovered.writer.active_file().zip(recovered.writer.active());
-    let active = active.map(|((number, file), (_, end))| (number, file, end));
-    let log = Log { tree: state.tree, index: recovered.index, active };
+    .map_err(segments(trail))?;
+    let (index, unsettled) = recovered.into_parts();
+    let log = Log { tree: state.tree, index, active: unsettled.active() };
     let mut shared = TrailShared::new(info, context.files.clone(), context.signer.clone(), log, state.keys)?;
     shared.heard = state.heard;
-    check_published(&shared, published.size(), published.root())?;
+    for (size, root) in [(published.size(), published.root())].into_iter().chain(said) {
+        check_published(&shared, size, root)?;
+    }
+    let (segments, cut_bytes) = unsettled.settle().map_err(segments(trail))?;
     let mut tiles = TileWriter::new(context.files.clone(), trail, published.size());
     tiles.rebuild(&shared).map_err(|source: TileError| StartError::Tiles { trail, source: source.into() })?;
     let writer = TrailWriter::new(
         Arc::new(shared),
-        recovered.writer,
+        segments,
         state.frontier,
         context.health.clone(),
         context.metrics.clone(),
     );
-    Ok(Started { writer, epochs: state.epochs, tiles, cut_bytes: recovered.cut_bytes })
+    Ok(Started { writer, epochs: state.epochs, tiles, cut_bytes })
+}
+
+fn segments(trail: TrailId) -> impl Fn(RecoveryError) -> StartError {
+    move |source| StartError::Segments { trail, source: source.into() }
 }
 
 /// What is rebuilt from entries.
@@ -173,11 +182,7 @@ impl State {
 ///
 /// # Errors
 /// [`StartError::RolledBack`] and [`StartError::Differs`].
-pub(crate) fn check_published(
-    shared: &TrailShared,
-    published: TreeSize,
-    root: sealtrail_core::hash::Hash,
-) -> Result<(), StartError> {
+fn check_published(shared: &TrailShared, published: TreeSize, root: Hash) -> Result<(), StartError> {
     let (trail, found) = (shared.info.id, shared.head().size);
     if found < published {
         return Err(StartError::RolledBack { trail, found, published });

@@ -19,6 +19,7 @@ use sealtrail_env::blocking;
 
 use crate::refusal::{Class, Refusal};
 use crate::storage::DiskFile;
+use crate::trail::SegmentPart;
 
 use super::App;
 use super::problem::Problem;
@@ -70,11 +71,13 @@ pub(super) async fn segment(
     let shared = app.readable(&trail)?;
     let number = name.strip_suffix(".seg").and_then(|digits| digits.parse().ok());
     let number: u64 = number.filter(|number| file_name(*number) == name).ok_or_else(none)?;
-    // Of the segment being written, only what is committed; the rest is not the trail's yet.
-    let committed = shared.active_bytes(number);
-    let cache = if committed.is_some() { CHANGING } else { IMMUTABLE };
+    let (cache, bytes_max) = match shared.segment(number) {
+        SegmentPart::All => (IMMUTABLE, None),
+        SegmentPart::UpTo(committed) => (CHANGING, Some(committed)),
+        SegmentPart::Nothing => return Err(none().into()),
+    };
     let mut file = File::new(app.files.layout.segment(shared.info.id, number), BYTES, cache);
-    file.bytes_max = committed;
+    file.bytes_max = bytes_max;
     file.serve(&app, headers.get(RANGE)).await
 }
 

@@ -60,6 +60,11 @@ impl EntryIndex {
         self.first.last().copied().unwrap_or(0) + self.offsets.len() as u64
     }
 
+    /// The number of segments.
+    pub(crate) fn segments(&self) -> u64 {
+        self.first.len() as u64
+    }
+
     /// Where an entry's item stands; `None` beyond the last.
     pub(crate) fn place(&self, index: u64) -> Option<Place> {
         let segment = self.first.partition_point(|first| *first <= index).checked_sub(1)?;

@@ -151,7 +151,7 @@ mod tests {
     use sealtrail_keys::Ed25519Key;
 
     use crate::storage::{Files, Layout, RealDisk, SegmentLimits};
-    use crate::trail::TrailInfo;
+    use crate::trail::{SegmentPart, TrailInfo};
 
     use super::*;
 
@@ -190,5 +190,22 @@ mod tests {
         assert!(writer.health.failure().unwrap().contains("root differ"));
         writer.commit(&[committed(b"three")]).unwrap_err();
         assert!(matches!(writer.reserve(1, 100, &class, 0), Err(RoomError::Stopped(_))));
+    }
+
+    /// Found in a review: between two segments the new file was given away whole, to be cached for ever.
+    #[test]
+    fn a_segment_without_a_committed_entry_is_nobodys_yet() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let mut writer = writer(directory.path());
+        let part = |writer: &TrailWriter, number| writer.shared().segment(number);
+        for (number, class) in ["a", "b", "c"].into_iter().enumerate() {
+            let number = number as u64;
+            writer.reserve(1, 1000, &Name::new(class).unwrap(), 0).unwrap();
+            assert!(std::fs::exists(writer.shared().files.layout.segment(TrailId([1; 16]), number)).unwrap());
+            assert_eq!(part(&writer, number), SegmentPart::Nothing);
+            writer.commit(&[committed(b"entry")]).unwrap();
+            assert!(matches!(part(&writer, number), SegmentPart::UpTo(bytes) if bytes > 0));
+            assert!((0..number).all(|before| part(&writer, before) == SegmentPart::All));
+        }
     }
 }

@@ -15,6 +15,6 @@ pub(crate) use heard::Silent;
 pub(crate) use sequencer::{
     AdmittedBatch, AdmittedOpen, Command, Placed, Sequencer, SequencerHandle, stale_challenge,
 };
-pub(crate) use shared::{Head, TrailInfo, TrailShared};
+pub(crate) use shared::{Head, SegmentPart, TrailInfo, TrailShared};
 pub use start::StartError;
 pub(crate) use start::{StartContext, Started, start_trail};

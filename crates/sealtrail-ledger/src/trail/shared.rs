@@ -219,11 +219,26 @@ impl TrailShared {
         }
     }
 
-    /// The committed bytes of a segment where it is the one being written.
-    pub(crate) fn active_bytes(&self, number: u64) -> Option<u64> {
+    /// What of a segment file is the trail's.
+    pub(crate) fn segment(&self, number: u64) -> SegmentPart {
         let log = self.log();
-        log.active.as_ref().filter(|(active, ..)| *active == number).map(|(_, _, end)| *end)
+        match &log.active {
+            Some((active, _, end)) if *active == number => SegmentPart::UpTo(*end),
+            _ if number < log.index.segments() => SegmentPart::All,
+            _ => SegmentPart::Nothing,
+        }
     }
+}
+
+/// What of a segment file is the trail's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SegmentPart {
+    /// It is finished.
+    All,
+    /// It is being written: so many bytes are committed.
+    UpTo(u64),
+    /// Nothing, though there may be a file: no entry in it is committed.
+    Nothing,
 }
 
 impl EpochKey {

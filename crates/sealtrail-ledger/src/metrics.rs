@@ -26,6 +26,7 @@ pub(crate) struct Metrics {
     pub(crate) publish_failures: AtomicU64,
     pub(crate) quarantine_dropped: AtomicU64,
     pub(crate) refusals_unrecorded: AtomicU64,
+    pub(crate) control_records_dropped: AtomicU64,
 }
 
 impl Default for Metrics {
@@ -45,6 +46,7 @@ impl Default for Metrics {
             publish_failures: AtomicU64::default(),
             quarantine_dropped: AtomicU64::default(),
             refusals_unrecorded: AtomicU64::default(),
+            control_records_dropped: AtomicU64::default(),
         }
     }
 }
@@ -106,6 +108,11 @@ impl Metrics {
                 "sealtrail_refusals_unrecorded_total",
                 "Refusals beyond what the control trail takes",
                 &self.refusals_unrecorded,
+            ),
+            (
+                "sealtrail_control_records_dropped_total",
+                "Control records that waited too long for room",
+                &self.control_records_dropped,
             ),
         ];
         for (name, help, counter) in plain {

@@ -20,6 +20,7 @@ pub(crate) enum Record {
     StreamAdded { stream: Name, trail: TrailId, accept: Vec<ReferenceValue> },
     StatementRefused { class: Class, trail: TrailId, digest: Hash, count: u64 },
     HoleAccepted { trail: TrailId, epoch: Identity, from: u64, to: u64 },
+    RecordsDropped { count: u64 },
 }
 
 /// An attribute's value.
@@ -39,6 +40,7 @@ impl Record {
             Self::StreamAdded { .. } => "sealtrail.stream.added",
             Self::StatementRefused { .. } => "sealtrail.statement.refused",
             Self::HoleAccepted { .. } => "sealtrail.hole.accepted",
+            Self::RecordsDropped { .. } => "sealtrail.records.dropped",
         }
     }
 
@@ -77,6 +79,7 @@ impl Record {
                 ("to", Attribute::Int(*to)),
                 ("trail.id", text(trail)),
             ]),
+            Self::RecordsDropped { count } => BTreeMap::from([("count", Attribute::Int(*count))]),
         }
     }
 

@@ -17,14 +17,9 @@ use crate::refusal::chain;
 use crate::storage::{Artefacts, TileError, TileWriter, is_full};
 use crate::trail::{Committed, RoomError, TrailShared, TrailWriter};
 
+use super::pending::Pending;
 use super::sealer::{NewBatch, SealError, Sealer};
 use super::{ControlNote, ControlState, Fold, PublishedAt, Record, View};
-
-/// Most records in one control batch: at under 1 KiB each they stay far below the plain body's 8 MiB.
-const RECORDS_MAX: usize = 1024;
-
-/// Most records held while the disk is full. Beyond, the oldest stay and new ones are dropped and counted.
-const PENDING_MAX: usize = 65_536;
 
 /// Why control records were not committed.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +89,7 @@ pub(crate) struct ControlThread {
     pub(crate) artefacts: Artefacts,
     pub(crate) state: Arc<ControlState>,
     pub(crate) trails: BTreeMap<TrailId, (Arc<TrailShared>, TileWriter)>,
-    pub(crate) pending: Vec<Record>,
+    pub(crate) pending: Pending,
     pub(crate) timing: ControlTiming,
     pub(crate) health: Health,
     pub(crate) metrics: Arc<Metrics>,
@@ -133,7 +128,7 @@ impl ControlThread {
     /// Takes a message, if there is one, and does what is due; `false` where that was the last.
     pub(crate) fn turn(&mut self, message: Option<Message>) -> bool {
         match message {
-            Some(Message::Record(record)) => self.keep(record),
+            Some(Message::Record(record)) => self.pending.push(record),
             Some(Message::Append(records, reply)) => {
                 let result = self.append(&records, &[], None).map(drop);
                 // Whoever does not wait for the answer any more finds the records in the trail.
@@ -166,12 +161,6 @@ impl ControlThread {
         Duration::from_nanos(self.now_ns().saturating_sub(then_ns))
     }
 
-    fn keep(&mut self, record: Record) {
-        if self.pending.len() < PENDING_MAX {
-            self.pending.push(record);
-        }
-    }
-
     /// Commits the open of the epoch that this thread's sealer signs in.
     pub(crate) fn begin_epoch(&mut self, open: &Committed, evidence: &[u8]) -> Result<(), ControlError> {
         self.artefacts.put(evidence).map_err(|error| self.trouble(error.into()))?;
@@ -189,7 +178,7 @@ impl ControlThread {
         if self.since(self.last.refusals_ns) >= self.timing.refusals {
             self.last.refusals_ns = self.now_ns();
             for record in self.state.refusals.take() {
-                self.keep(record);
+                self.pending.push(record);
             }
         }
         let published = self.publish_trails();
@@ -229,14 +218,13 @@ impl ControlThread {
         let mut lists = published.chunks(PUBLISHED_MAX);
         loop {
             let list = lists.next().unwrap_or_default();
-            let count = self.pending.len().min(RECORDS_MAX);
-            let records: Vec<Record> = self.pending.iter().take(count).cloned().collect();
-            let last = lists.len() == 0 && count == self.pending.len();
-            if records.is_empty() && list.is_empty() && close.is_none() {
+            let taken = self.pending.next();
+            let last = lists.len() == 0 && taken.last;
+            if taken.records.is_empty() && list.is_empty() && close.is_none() {
                 return Ok(());
             }
-            self.append(&records, list, close.filter(|_| last))?;
-            self.pending.drain(..count);
+            self.append(&taken.records, list, close.filter(|_| last))?;
+            self.pending.remove(&taken);
             if last {
                 return Ok(());
             }
@@ -329,9 +317,9 @@ impl ControlThread {
     fn stop(&mut self) -> Result<(), ControlError> {
         self.health.check()?;
         for record in self.state.refusals.take() {
-            self.keep(record);
+            self.pending.push(record);
         }
-        self.keep(Record::LedgerStopped);
+        self.pending.push(Record::LedgerStopped);
         let published = self.publish_trails();
         self.say(&published, Some(Close { reason: CloseReason::Stop, successor: None }))?;
         self.publish_control()?;

@@ -13,7 +13,7 @@ use sealtrail_core::statement::Place;
 use crate::config::{Config, ms};
 use crate::control::{
     ControlHandle, ControlNote, ControlState, ControlThread, ControlTiming, EpochSettings, LastTimes,
-    Message, NewEpoch, PublishedAt, View,
+    Message, NewEpoch, Pending, PublishedAt, View,
 };
 use crate::env::Environment;
 use crate::health::Health;
@@ -107,7 +107,7 @@ impl ControlParts {
             artefacts: self.artefacts,
             state,
             trails: BTreeMap::new(),
-            pending: Vec::new(),
+            pending: Pending::new(self.metrics.clone()),
             timing,
             health: self.health,
             metrics: self.metrics,

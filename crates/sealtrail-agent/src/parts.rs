@@ -188,7 +188,7 @@ impl Parts {
         let every = Duration::from_millis(self.settings.config.heartbeat_ms);
         let lineage = watch_lineage(client.clone(), ledger, trails, sightings, shared.status.clone(), every);
         let (bases, refused, answering) = (Bases::default(), Refused::default(), Answering::default());
-        let known = recovered.candidates.believe(&recovered.epochs, &self.place);
+        let known = recovered.candidates.believe(&recovered.epochs);
         let submitter = Submitter::new(SubmitterParts {
             env: self.env.clone(),
             client: client.clone(),

@@ -76,7 +76,7 @@ pub(crate) fn recover(
             foreign: false,
             committed: HashMap::new(),
             epochs: Epochs::default(),
-            candidates: Candidates::default(),
+            candidates: Candidates::new(origin.place.clone()),
         },
         foreign: false,
     };

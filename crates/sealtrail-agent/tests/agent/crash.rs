@@ -86,9 +86,9 @@ async fn a_rotten_batch_does_not_take_the_ones_behind_it_along() {
     drop(agent);
     let file = outbox_files(&world.state_dir()).pop().unwrap();
     let mut bytes = std::fs::read(&file).unwrap();
-    // One synced item stands before each of the four batches, and one at the end.
+    // One synced item stands before each of the four batches, and one behind.
     let marks: Vec<_> = memchr::memmem::find_iter(&bytes, b"sealtrail/synced").collect();
-    let [.., first, _, _, _, _] = marks[..] else { panic!("{marks:?}") };
+    let [.., first, _, _, _, _, _, _, _] = marks[..] else { panic!("{marks:?}") };
     bytes[first + 100] ^= 1;
     std::fs::write(&file, bytes).unwrap();
     world.ledger.set(Mode::Good);
@@ -112,7 +112,9 @@ async fn a_batch_that_rots_under_a_running_agent_does_not_end_its_epochs() {
     }
     let file = outbox_files(&world.state_dir()).pop().unwrap();
     let bytes = std::fs::read(&file).unwrap();
-    let last = memchr::memmem::rfind(&bytes, b"sealtrail/synced").unwrap();
+    // One synced item stands before it, and one behind.
+    let behind = memchr::memmem::rfind(&bytes, b"sealtrail/synced").unwrap();
+    let last = memchr::memmem::rfind(&bytes[..behind], b"sealtrail/synced").unwrap();
     let damaged = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
     damaged.write_all_at(&[bytes[last + 100] ^ 1], last as u64 + 100).unwrap();
     world.ledger.set(Mode::Good);

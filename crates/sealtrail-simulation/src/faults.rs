@@ -27,8 +27,12 @@ pub enum Kind {
     NamesReordered,
     /// A sync fails; landed: it was asked for.
     SyncFails,
+    /// A sync of an outbox or a segment fails and says that there is no room; landed: it was asked for.
+    SyncFull,
     /// A write fails, half done; landed: it was asked for.
     WriteFails,
+    /// Making, naming, cutting off or removing a file fails, or making its name durable; landed: it was asked for.
+    NameFails,
     /// The disk is full; landed: something did not fit.
     DiskFull,
     /// The clock is set forward or back; landed: somebody read it.
@@ -53,8 +57,8 @@ impl Fault {
     /// All there are.
     pub fn all() -> Vec<Self> {
         use Kind::{
-            AnswerLost, ClockJump, DiskFull, Duplicate, Kill, Late, NamesReordered, RequestLost,
-            SecondWriter, SyncFails, TornWrite, UnsyncedLost, WriteFails,
+            AnswerLost, ClockJump, DiskFull, Duplicate, Kill, Late, NameFails, NamesReordered, RequestLost,
+            SecondWriter, SyncFails, SyncFull, TornWrite, UnsyncedLost, WriteFails,
         };
         let machine = [
             Kill,
@@ -62,7 +66,9 @@ impl Fault {
             TornWrite,
             NamesReordered,
             SyncFails,
+            SyncFull,
             WriteFails,
+            NameFails,
             DiskFull,
             ClockJump,
             SecondWriter,

@@ -28,8 +28,8 @@ pub(crate) struct Machine {
 /// The fault that waits for its operation, and what came of it.
 #[derive(Default)]
 struct Armed {
-    /// The operation it waits for, and how many of them it lets pass.
-    next: Option<(Op, u64)>,
+    /// The fault, the operation it waits for, and how many of them it lets pass.
+    next: Option<(Kind, Op, u64)>,
     /// Faults that met their operation.
     landed: Vec<(Kind, PathBuf)>,
     /// A log could not be written or synced: nothing may be written to any log of this machine by this process.
@@ -44,6 +44,16 @@ struct Armed {
 fn is_log(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "out")
         || path.parent().is_some_and(|parent| parent.ends_with("segments"))
+}
+
+/// The last two names of a path. What is random in every run is left out: directories above, hashes and signatures.
+fn shown(path: &Path) -> String {
+    let mut names: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
+    names.reverse();
+    let known = |name: &&str| name.len() < 32;
+    let names: Vec<&str> =
+        names.iter().map(|name| Some(name.as_ref()).filter(known).unwrap_or("…")).collect();
+    names.join("/")
 }
 
 impl Machine {
@@ -74,8 +84,8 @@ impl Machine {
     }
 
     /// Lets the operation after so many of its kind fail.
-    pub(crate) fn arm(&self, op: Op, after: u64) {
-        self.faults.lock().unwrap().next = Some((op, after));
+    pub(crate) fn arm(&self, kind: Kind, op: Op, after: u64) {
+        self.faults.lock().unwrap().next = Some((kind, op, after));
     }
 
     /// No more faults: the clock is set right, the disk is sound and has room.
@@ -100,9 +110,7 @@ impl Machine {
         let mut story = Vec::new();
         for (kind, path) in faults.landed.drain(..) {
             tally.land(Fault(self.side, kind));
-            // Without the directory, which has another name in every run.
-            let name: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
-            story.push(format!("{kind:?} at `{}/{}`", name[1], name[0]));
+            story.push(format!("{kind:?} at `{}`", shown(&path)));
         }
         if self.disk.times_full() > self.full {
             self.full = u64::MAX;
@@ -135,20 +143,21 @@ impl Armed {
                 stopped.display()
             ));
         }
-        let (wanted, left) = self.next.as_mut()?;
-        if *wanted != op {
+        let (kind, wanted, left) = self.next.as_mut()?;
+        if *wanted != op || *kind == Kind::SyncFull && !is_log(path) {
             return None;
         }
         if *left > 0 {
             *left -= 1;
             return None;
         }
+        let kind = *kind;
         self.next = None;
-        self.landed.push((if op == Op::Sync { Kind::SyncFails } else { Kind::WriteFails }, path.to_owned()));
-        if is_log(path) {
+        self.landed.push((kind, path.to_owned()));
+        if is_log(path) && kind != Kind::NameFails {
             self.stopped = Some(path.to_owned());
         }
-        Some(ErrorKind::Other)
+        Some(if kind == Kind::SyncFull { ErrorKind::StorageFull } else { ErrorKind::Other })
     }
 }
 

@@ -16,6 +16,9 @@ use crate::machine::Machine;
 use crate::model::Model;
 use crate::relay::{Delivery, Relay};
 
+/// Operations on names and lengths of files.
+const OF_NAMES: [Op; 6] = [Op::SyncDir, Op::Create, Op::Rename, Op::SetSize, Op::Preallocate, Op::Remove];
+
 /// A jump of the clock beyond which an agent may forget what requests it knows.
 const FORGET_NS: i64 = 300_000_000_000;
 
@@ -324,11 +327,15 @@ impl<'a> World<'a> {
                 let disk = &self.machine(number).disk;
                 disk.die_at(disk.operations() + after);
             }
-            Kind::SyncFails | Kind::WriteFails => {
+            Kind::SyncFails | Kind::SyncFull | Kind::WriteFails | Kind::NameFails => {
                 self.tally.inject(Fault(side, kind));
-                let op = if kind == Kind::SyncFails { Op::Sync } else { Op::Write };
-                let after = self.random.below(12);
-                self.machine(number).arm(op, after);
+                let (op, most) = match kind {
+                    Kind::SyncFails | Kind::SyncFull => (Op::Sync, 12),
+                    Kind::WriteFails => (Op::Write, 12),
+                    _ => (OF_NAMES[self.random.below(OF_NAMES.len() as u64) as usize], 3),
+                };
+                let after = self.random.below(most);
+                self.machine(number).arm(kind, op, after);
             }
             Kind::DiskFull => {
                 self.tally.inject(Fault(side, kind));

@@ -78,7 +78,10 @@ async fn live(world: &mut World<'_>) -> Result<u64, String> {
                 status.phase == Phase::Ready && status.outbox_pending_batches == 0
             })
         });
-        drained && world.ledger.process.is_some() && world.clients.iter().all(|client| client.is_done())
+        drained
+            && world.ledger.process.is_some()
+            && !world.ledger.has_failed()
+            && world.clients.iter().all(|client| client.is_done())
     })
     .await?;
     for agent in &world.agents {

@@ -14,6 +14,9 @@ use super::DiskFile;
 /// Bytes that every disk writes together or not at all.
 const SECTOR_BYTES: usize = 512;
 
+/// Bytes of a length, with which an item's head begins; no item's is zero.
+const LENGTH_BYTES: usize = 4;
+
 /// Where each entry of a trail stands: in memory for the last segment, for finished ones their own index knows.
 #[derive(Debug, Default)]
 pub(crate) struct EntryIndex {
@@ -239,34 +242,46 @@ pub(crate) fn valid_prefix(
 /// # Errors
 /// Disk trouble.
 pub(crate) fn is_damaged(file: &dyn DiskFile, stopped: u64, end: u64) -> io::Result<bool> {
-    let longest = ITEM_HEAD_BYTES as u64 + u64::from(STORED_BYTES_MAX);
-    let mut bytes = vec![
-        0;
-        end.min(stopped.saturating_add(longest + ITEM_HEAD_BYTES as u64)).saturating_sub(stopped)
-            as usize
-    ];
+    let longest = stopped.saturating_add(2 * ITEM_HEAD_BYTES as u64 + u64::from(STORED_BYTES_MAX));
+    // Some 16 MiB at most.
+    let mut bytes = vec![0; end.min(longest).saturating_sub(stopped) as usize];
     file.read_exact_at(&mut bytes, stopped)?;
     for (skip, head) in bytes.array_windows().enumerate().skip(1) {
-        let found = matches!(ItemHead::decode(*head), Ok(Some(head)) if matches!(head.kind, ItemKind::Body | ItemKind::Entry));
-        if found && read_item(file, stopped + skip as u64, end, &[ItemKind::Body, ItemKind::Entry])?.is_some()
-        {
-            return Ok(!has_blank_sector(bytes.get(..skip).unwrap_or_default(), stopped));
+        if is_item(*head) && read_item(file, stopped + skip as u64, end, &ITEMS)?.is_some() {
+            return Ok(!is_unfinished(&bytes, skip, stopped));
         }
     }
     Ok(false)
 }
 
-/// Whether one of the sectors that these bytes, which stand at `offset`, reach the end of is blank. A length stands first, and
-/// none is zero: so many bytes at the end of a sector are enough.
-fn has_blank_sector(mut bytes: &[u8], offset: u64) -> bool {
-    let mut left = SECTOR_BYTES - (offset % SECTOR_BYTES as u64) as usize;
-    while let Some((sector, rest)) = bytes.split_at_checked(left) {
-        if sector.len() >= size_of::<u32>() && sector.iter().all(|byte| *byte == 0) {
-            return true;
-        }
-        (bytes, left) = (rest, SECTOR_BYTES);
+/// What stands between others.
+const ITEMS: [ItemKind; 2] = [ItemKind::Body, ItemKind::Entry];
+
+fn is_item(head: [u8; ITEM_HEAD_BYTES]) -> bool {
+    matches!(ItemHead::decode(head), Ok(Some(head)) if ITEMS.contains(&head.kind))
+}
+
+/// Whether one of the sectors is blank that the first `count` of these bytes, which stand at `offset`, reach into. The item that
+/// follows may begin in it with zeros.
+fn is_unfinished(bytes: &[u8], count: usize, offset: u64) -> bool {
+    let left = SECTOR_BYTES - (offset % SECTOR_BYTES as u64) as usize;
+    let Some((first, rest)) = bytes.split_at_checked(left) else { return false };
+    let blank = |sector: &[u8]| sector.iter().all(|byte| *byte == 0);
+    let damaged = bytes.get(..count).unwrap_or_default();
+    let first_blank = blank(first) && (first.len() >= LENGTH_BYTES || lacks_only_length(damaged));
+    first_blank
+        || rest.chunks_exact(SECTOR_BYTES).take(count.saturating_sub(left).div_ceil(SECTOR_BYTES)).any(blank)
+}
+
+/// Whether these bytes are one item but for its length, of which a part may be zero by itself.
+fn lacks_only_length(bytes: &[u8]) -> bool {
+    let Some((head, payload)) = bytes.split_first_chunk::<ITEM_HEAD_BYTES>() else { return false };
+    let mut head = *head;
+    if let (Some(length), Ok(found)) = (head.first_chunk_mut::<LENGTH_BYTES>(), u32::try_from(payload.len()))
+    {
+        *length = found.to_be_bytes();
     }
-    false
+    matches!(ItemHead::decode(head), Ok(Some(head)) if head.crc_matches(payload))
 }
 
 /// How many bytes from `start` on are not a preallocated area: up to the last one that is not zero.

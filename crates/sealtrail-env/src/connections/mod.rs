@@ -2,6 +2,7 @@
 //! (`docs/adr/0015-who-keeps-us-waiting-gives-way.md`).
 
 mod arriving;
+mod frames;
 mod places;
 mod watched;
 

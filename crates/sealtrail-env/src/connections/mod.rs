@@ -4,8 +4,10 @@
 mod arriving;
 mod frames;
 mod places;
+mod waiting;
 mod watched;
 
 pub use arriving::Arriving;
 pub use places::{Place, Places, Request};
+pub use waiting::let_wait;
 pub use watched::Watched;

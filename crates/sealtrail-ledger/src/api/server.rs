@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use sealtrail_env::{Arriving, Place, Places, Watched, connections_max};
+use sealtrail_env::{Arriving, Place, Places, Watched, connections_max, let_wait};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
@@ -96,7 +96,7 @@ impl Limits {
 /// Serves until `shutdown`, then lets open requests end within the grace period.
 ///
 /// # Errors
-/// [`ServeError`] where the listener's address is not loopback.
+/// [`ServeError`] where the listener's address is not loopback, or connections cannot wait at it.
 pub(crate) async fn serve(
     router: Router,
     listener: TcpListener,
@@ -107,6 +107,7 @@ pub(crate) async fn serve(
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address: unknown, source })?;
     check_loopback(address)?;
+    let_wait(&listener).map_err(|source| ServeError::Listen { address, source })?;
     let places = Places::new(limits.connections_max);
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();

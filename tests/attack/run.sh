@@ -3,6 +3,7 @@
 #
 # dribble    connections held for nothing, of all kinds and from several processes: 1,000, in the soak 10,000
 # flood      ten times an honest application's requests, then as many as can be, past a ledger that stands still
+# babble     HTTP/2 frames that ask for nothing, as fast as they are taken
 # bombs      requests that unpack to 512 MiB, too deep, too large, or said to be
 # nonsense   a ledger that answers garbage, hugely, slowly, or for another
 #
@@ -23,5 +24,6 @@ attack="$python tests/attack"
 options="--seed $seed ${2:-}"
 run_cases "$attack/dribble.py $options" \
     "$attack/flood.py $options" \
+    "$attack/babble.py $options" \
     "$attack/bombs.py $options" \
     "$attack/nonsense.py $options"

@@ -6,7 +6,7 @@ import struct
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-DATA, HEADERS, RST_STREAM, SETTINGS, PING = 0, 1, 3, 4, 6
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
 END_HEADERS = 4
 
 EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
@@ -121,7 +121,7 @@ def unread(random, path):
 def unread_streams(random, path):
     """The same over HTTP/2: room for all of it, many at a time."""
     window = (1 << 31) - 1
-    yield PREFACE + frame(SETTINGS, 0, struct.pack(">HI", 4, window)) + frame(8, 0, struct.pack(">I", window - 65_535))
+    yield PREFACE + frame(SETTINGS, 0, struct.pack(">HI", 4, window)) + frame(WINDOW_UPDATE, 0, struct.pack(">I", window - 65_535))
     for number in itertools.count():
         yield b"".join(headers(2 * (8 * number + n) + 1, path, method="GET", flags=5) for n in range(8))
 

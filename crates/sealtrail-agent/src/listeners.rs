@@ -34,5 +34,6 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     let failed = |source| StartError::Listen { address, source };
     let listener = TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
+    sealtrail_env::let_wait(&listener).map_err(failed)?;
     Ok(listener)
 }

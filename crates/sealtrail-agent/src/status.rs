@@ -62,6 +62,8 @@ pub enum Counter {
     ConnectionsRefused,
     /// Connections ended because nothing came.
     ConnectionsIdle,
+    /// Connections ended because their clients kept sending what asks for nothing.
+    ConnectionsFlooding,
     /// Batches sealed, heartbeats included.
     BatchesSealed,
     /// Batches with a verified receipt.
@@ -86,7 +88,7 @@ pub enum Counter {
     LedgerAnswersInvalid,
 }
 
-const COUNTERS: [(Counter, &str, &str); 17] = [
+const COUNTERS: [(Counter, &str, &str); 18] = [
     (Counter::RequestsAccepted, "requests_accepted", "OTLP requests answered with success"),
     (
         Counter::RequestsWithoutRecords,
@@ -101,6 +103,11 @@ const COUNTERS: [(Counter, &str, &str); 17] = [
         "Connections turned away because there were too many",
     ),
     (Counter::ConnectionsIdle, "connections_idle", "Connections ended because nothing came"),
+    (
+        Counter::ConnectionsFlooding,
+        "connections_flooding",
+        "Connections ended because frames kept coming that ask for nothing",
+    ),
     (Counter::BatchesSealed, "batches_sealed", "Batches sealed, heartbeats included"),
     (Counter::BatchesCommitted, "batches_committed", "Batches with a verified receipt"),
     (Counter::BatchesRefused, "batches_refused", "Batches that the ledger refused"),

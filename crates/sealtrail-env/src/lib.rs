@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub use blocking::blocking;
 pub use clock::{Clock, SystemClock};
-pub use connections::{Arriving, Place, Places, Request, Watched};
+pub use connections::{Arriving, Place, Places, Request, Watched, let_wait};
 pub use descriptors::connections_max;
 pub use disk::{Disk, DiskFile, RealDisk, create_dirs_durably, is_full, write_at};
 pub use memory::{Memory, NoMemory, Share};

@@ -118,7 +118,6 @@ async fn connection(
 ) {
     // An answer is one small segment; nothing is gained by holding it back.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Watched::new(stream, &place));
     let begin = place.requests();
     match protocol {
         Protocol::Grpc(grpc) => {
@@ -127,6 +126,7 @@ async fn connection(
                 let request = request.map(|body| Arriving::new(body, Arc::clone(&begun)));
                 during(begun, grpc.clone().answer(request))
             });
+            let io = TokioIo::new(Watched::http2(stream, &place));
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(STREAMS_MAX)
@@ -144,6 +144,7 @@ async fn connection(
                 let request = request.map(|body| Arriving::new(body, Arc::clone(&begun)));
                 during(begun, http.clone().answer(request))
             });
+            let io = TokioIo::new(Watched::http1(stream, &place));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
@@ -166,7 +167,7 @@ async fn watch_over(
     loop {
         tokio::select! {
             // How a connection ended is the client's business; its requests were answered or were not.
-            _ = &mut connection => return,
+            _ = &mut connection => return status.count(Counter::ConnectionsFlooding, place.flooded().into()),
             () = place.leave() => return,
             _ = end.wait_for(|end| *end) => break,
             () = sleep(LOOK) => {

@@ -103,6 +103,32 @@ fn strangers_are_let_go_within_15_s() {
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
+/// Frames that ask for nothing cost others their time, so whoever keeps sending them does not have the 10 s of a stranger.
+#[test]
+fn floods_of_control_frames_are_hung_up_on_at_once() {
+    let world = World::new();
+    let agent = world.start();
+    // SETTINGS, PING, WINDOW_UPDATE of the connection (RFC 9113 6.5, 6.7, 6.9).
+    let settings = b"\0\0\0\x04\0\0\0\0\0".as_slice();
+    let ping = b"\0\0\x08\x06\0\0\0\0\0abcdefgh".as_slice();
+    let update = b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01".as_slice();
+    for frame in [settings, ping, update] {
+        let mut stream = TcpStream::connect(agent.grpc_address()).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", settings].concat()).unwrap();
+        let (began, many) = (std::time::Instant::now(), frame.repeat(1000));
+        let hung_up = loop {
+            match stream.write_all(&many) {
+                Ok(()) if began.elapsed() < Duration::from_secs(5) => {}
+                Ok(()) => break false,
+                Err(error) => break error.kind() != std::io::ErrorKind::WouldBlock,
+            }
+        };
+        assert!(hung_up, "still taken after {:?}: {frame:?}", began.elapsed());
+    }
+    eventually("counted", || agent.status().counter(Counter::ConnectionsFlooding) == 3);
+}
+
 /// A call costs memory before any of its body is read, so a connection has few at once: it says so, and keeps to it.
 #[test]
 fn a_connection_has_few_calls_at_once() {

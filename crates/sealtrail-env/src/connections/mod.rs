@@ -2,9 +2,12 @@
 //! (`docs/adr/0015-who-keeps-us-waiting-gives-way.md`).
 
 mod arriving;
+mod frames;
 mod places;
+mod waiting;
 mod watched;
 
 pub use arriving::Arriving;
 pub use places::{Place, Places, Request};
+pub use waiting::let_wait;
 pub use watched::Watched;

@@ -41,6 +41,7 @@ pub(super) struct Connection {
     moved_ms: AtomicU64,
     /// 0: what is written is taken.
     blocked_ms: AtomicU64,
+    flooded: AtomicBool,
     leave: Notify,
 }
 
@@ -144,6 +145,7 @@ impl Connection {
             asked_ms: AtomicU64::new(0),
             moved_ms: AtomicU64::new(0),
             blocked_ms: AtomicU64::new(0),
+            flooded: AtomicBool::new(false),
             leave: Notify::new(),
         }
     }
@@ -164,6 +166,11 @@ impl Connection {
     /// Bytes came or went.
     pub(super) fn moved(&self) {
         self.moved_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    /// More came that asks for nothing than a client has reason to send.
+    pub(super) fn flooded(&self) {
+        self.flooded.store(true, Ordering::Relaxed);
     }
 
     /// What is written is taken, or is not.
@@ -201,6 +208,12 @@ impl Place {
     pub fn stranger_for(&self) -> Duration {
         let served = self.connection.served.load(Ordering::Relaxed);
         if served { Duration::ZERO } else { self.connection.start.elapsed() }
+    }
+
+    /// Whether the connection was ended because its client kept saying what asks for nothing.
+    #[must_use]
+    pub fn flooded(&self) -> bool {
+        self.connection.flooded.load(Ordering::Relaxed)
     }
 
     /// How long no request has been going on.

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use sealtrail_env::{Arriving, Place, Places, Watched, connections_max};
+use sealtrail_env::{Arriving, Place, Places, Watched, connections_max, let_wait};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
@@ -96,7 +96,7 @@ impl Limits {
 /// Serves until `shutdown`, then lets open requests end within the grace period.
 ///
 /// # Errors
-/// [`ServeError`] where the listener's address is not loopback.
+/// [`ServeError`] where the listener's address is not loopback, or connections cannot wait at it.
 pub(crate) async fn serve(
     router: Router,
     listener: TcpListener,
@@ -107,6 +107,7 @@ pub(crate) async fn serve(
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address: unknown, source })?;
     check_loopback(address)?;
+    let_wait(&listener).map_err(|source| ServeError::Listen { address, source })?;
     let places = Places::new(limits.connections_max);
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -127,7 +128,14 @@ pub(crate) async fn serve(
             continue;
         };
         Metrics::add(&metrics.connections_refused, another_left.into());
-        connections.spawn(connection(stream, router.clone(), limits, place, stopped.clone()));
+        connections.spawn(connection(
+            stream,
+            router.clone(),
+            limits,
+            place,
+            Arc::clone(&metrics),
+            stopped.clone(),
+        ));
         if another_left {
             // It is read before the next one comes, which may take a place from it.
             yield_now().await;
@@ -149,6 +157,7 @@ async fn connection(
     router: Router,
     limits: Limits,
     place: Place,
+    metrics: Arc<Metrics>,
     mut stopped: watch::Receiver<bool>,
 ) {
     // Answers are small and awaited; without this they would wait for the client's acknowledgements.
@@ -160,7 +169,6 @@ async fn connection(
         _ = stopped.wait_for(|stopped| *stopped) => return,
     };
     let Ok(Some(version)) = version else { return };
-    let io = TokioIo::new(Watched::new(stream, &place));
     let begin = place.requests();
     let service = service_fn(move |request: Request<Incoming>| {
         let begun = begin();
@@ -185,6 +193,7 @@ async fn connection(
                 .header_read_timeout(limits.header)
                 .max_headers(HEADERS_MAX)
                 .max_buf_size(HEADER_BYTES_MAX as usize * 4);
+            let io = TokioIo::new(Watched::http1(stream, &place));
             let connection = builder.serve_connection(io, service);
             drive(connection, over, stopped, |c| c.graceful_shutdown()).await;
         }
@@ -197,8 +206,10 @@ async fn connection(
                 .max_send_buf_size(SEND_BYTES_MAX)
                 .initial_stream_window_size(WINDOW_BYTES)
                 .initial_connection_window_size(WINDOW_BYTES);
+            let io = TokioIo::new(Watched::http2(stream, &place));
             let connection = builder.serve_connection(io, service);
             drive(connection, over, stopped, |c| c.graceful_shutdown()).await;
+            Metrics::add(&metrics.connections_flooding, place.flooded().into());
         }
     }
 }

@@ -52,6 +52,25 @@ async fn requests_over_the_cap_are_too_large() {
     running.close().await;
 }
 
+/// As the agent does.
+#[tokio::test(flavor = "multi_thread")]
+async fn control_frames_without_end_are_hung_up_on() {
+    let home = Home::new();
+    let running = home.start_with(fast()).await;
+    // SETTINGS, PING (RFC 9113 6.5, 6.7).
+    for frame in [b"\0\0\0\x04\0\0\0\0\0".as_slice(), b"\0\0\x08\x06\0\0\0\0\0abcdefgh"] {
+        let mut stream = TcpStream::connect(running.client.address).await.unwrap();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let many = frame.repeat(1000);
+        let flood = async { while stream.write_all(&many).await.is_ok() {} };
+        assert!(tokio::time::timeout(Duration::from_secs(5), flood).await.is_ok(), "still taken: {frame:?}");
+    }
+    let metrics = running.client.get("/metrics").await;
+    let text = String::from_utf8_lossy(&metrics.body).into_owned();
+    assert!(text.contains("sealtrail_connections_flooding_total 2"), "{text}");
+    running.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_clients_are_let_go() {
     let home = Home::new();

@@ -21,7 +21,7 @@ pub(super) enum Trouble {
     #[error(transparent)]
     Held(#[from] HeldError),
     #[error(
-        "ledger asks for batch `{0}` of this epoch, which it gave a receipt for and which is no longer kept"
+        "ledger asks for batch `{0}` of this epoch, which is not kept: it gave a receipt for it, or it was damaged on the disk"
     )]
     Forgotten(u64),
     #[error("outbox cannot be read: {0}")]

@@ -3,7 +3,7 @@
 use sealtrail_core::checkpoint::{CheckpointBody, LedgerKey, UnverifiedCheckpoint};
 use sealtrail_core::key::Signer as _;
 use sealtrail_core::name::TreeSize;
-use sealtrail_core::note::{NoteError, UnverifiedNote, VerifierKey};
+use sealtrail_core::note::{NOTE_BYTES_MAX, NoteError, UnverifiedNote, VerifierKey};
 use signed_note::{Note, StandardVerifier, Verifier, VerifierList};
 
 use super::{from_base64, json};
@@ -152,4 +152,43 @@ fn the_first_of_two_lines_counts() {
     };
     assert!(verify(format!("{good}{bad}")).is_ok());
     assert!(verify(format!("{bad}{good}")).is_err());
+}
+
+/// Bounds of a note (`docs/spec/04-log.md` 4.3), on both sides of each.
+#[test]
+fn a_note_has_bounds() {
+    let key = VerifierKey::new("log.test", make::ed25519(1).public_key().raw().try_into().unwrap()).unwrap();
+    let note = |text: &str, lines: usize| {
+        let line = key.signature_line(&make::ed25519(1).sign(text.as_bytes()).unwrap());
+        format!("{text}\n{}", line.repeat(lines)).into_bytes()
+    };
+    let judge =
+        |note: &[u8]| UnverifiedNote::decode(note).and_then(|note| note.verify(std::slice::from_ref(&key)));
+    assert!(judge(&note("text\n", 100)).is_ok());
+    assert_eq!(judge(&note("text\n", 101)), Err(NoteError::Malformed("more than 100 signatures")));
+    let rest = note("\n", 1).len() - 1;
+    for (bytes, good) in [(NOTE_BYTES_MAX, true), (NOTE_BYTES_MAX + 1, false)] {
+        let text = format!("{}\n", "t".repeat(bytes - rest - 1));
+        let note = note(&text, 1);
+        assert_eq!((note.len(), judge(&note).is_ok()), (bytes, good));
+    }
+}
+
+/// A line has a name without spaces and plus signs, a key id and at least a byte of signature.
+#[test]
+fn a_signature_line_has_one_form() {
+    let judge = |line: &str| UnverifiedNote::decode(format!("text\n\n{line}\n").as_bytes()).is_ok();
+    assert!(judge("— a AAAAAAA="));
+    for bad in [
+        "— a AAAAAA==",
+        "— a AAAAAA",
+        "— a+b AAAAAAA=",
+        "—  AAAAAAA=",
+        "— a\u{a0}b AAAAAAA=",
+        "— a",
+        "- a AAAAAAA=",
+        "",
+    ] {
+        assert!(!judge(bad), "{bad:?}");
+    }
 }

@@ -6,15 +6,13 @@ They are put out, come again (babblers.py), and change little for others: the ap
 the ledger is read, in about the time that they take while the same flood goes to somebody who throws it away.
 """
 
-import argparse
 import json
-import random
 import subprocess
 import sys
 import time
 
 import measure
-from road import Fault, Place, Tally, compare, get, until
+from road import Fault, Tally, compare, get, until
 
 # What a connection may cost, with a call on every fourth; what honest requests take meanwhile.
 CONNECTION_KIB, HONEST_MIB = 64 + 16 // 4, 32
@@ -123,23 +121,5 @@ def attack(place, count, processes, seconds, allowance, source):
     print(f"  {verdict}; {len(tally.acknowledged)} records acknowledged, {counts.total()} exported")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--soak", action="store_true")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    args = parser.parse_args()
-    begun = time.monotonic()
-    source = random.Random(args.seed)
-    with Place("babble", args.seed) as place:
-        if args.soak:
-            attack(place, 800, 4, 30, 0.05, source)
-        else:
-            attack(place, 400, 2, 4, 0.5, source)
-    print(f"suite: attack: babble, {time.monotonic() - begun:.0f} s")
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except Fault as fault:
-        sys.exit(f"babble: {fault}")
+    measure.run_case("babble", "babble", attack, short=(400, 2, 4, 0.5), soak=(800, 4, 30, 0.05))

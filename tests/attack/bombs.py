@@ -5,7 +5,6 @@ Each is refused for what it is (bombers.py), memory stays bounded, the applicati
 usual time and come out exactly once.
 """
 
-import argparse
 import collections
 import json
 import random
@@ -14,7 +13,7 @@ import sys
 import time
 
 import measure
-from road import Fault, Place, Tally, compare, until
+from road import Fault, Tally, compare, until
 
 # The agent: 64 MiB for requests; as much again in the windows of zstd decoders, which hold what came out of them; and what
 # the C library's allocator keeps for each of the two threads that read requests: twice the largest block that was freed,
@@ -90,23 +89,5 @@ def attack(place, seconds, processes, threads, allowance, source):
         raise Fault(f"{landed} bombs landed and left {road.stubs} stubs")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--soak", action="store_true")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    args = parser.parse_args()
-    begun = time.monotonic()
-    source = random.Random(args.seed)
-    with Place("bombs", args.seed) as place:
-        if args.soak:
-            attack(place, 30, 2, 16, 0.05, source)
-        else:
-            attack(place, 3, 1, 12, 0.5, source)
-    print(f"suite: attack: bombs, {time.monotonic() - begun:.0f} s")
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except Fault as fault:
-        sys.exit(f"bombs: {fault}")
+    measure.run_case("bombs", "bombs", attack, short=(3, 1, 12, 0.5), soak=(30, 2, 16, 0.05))

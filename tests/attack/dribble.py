@@ -9,7 +9,6 @@ The short form has fewer of them, and processes that may open 512 files: so plac
 files have to be opened in spite of them.
 """
 
-import argparse
 import json
 import random
 import subprocess
@@ -18,7 +17,7 @@ import threading
 import time
 
 import measure
-from road import Fault, Place, Tally, compare, until
+from road import Fault, Tally, compare, until
 
 # What a connection may cost: buffers, HTTP/2's tables, its task. Over gRPC 16 calls of 16 KiB more; at the ledger 8 answers
 # of which 48 KiB each wait to be read.
@@ -166,23 +165,5 @@ def silence(attackers, attacked, held):
     return time.monotonic() - begun
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--soak", action="store_true")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    args = parser.parse_args()
-    begun = time.monotonic()
-    source = random.Random(args.seed)
-    with Place("dribble", args.seed) as place:
-        if args.soak:
-            attack(place, 10_000, 4, 30, None, 0.05, source)
-        else:
-            attack(place, 1_000, 2, 4, 512, 0.5, source)
-    print(f"suite: attack: dribbling connections, {time.monotonic() - begun:.0f} s")
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except Fault as fault:
-        sys.exit(f"dribble: {fault}")
+    measure.run_case("dribble", "dribbling connections", attack, short=(1_000, 2, 4, 512, 0.5), soak=(10_000, 4, 30, None, 0.05))

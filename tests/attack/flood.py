@@ -7,10 +7,8 @@ come again; the application does, and in the end all of its requests are acknowl
 they cannot be mapped and are too many to keep a stub of each, are as many in its answers as in its signed batches.
 """
 
-import argparse
 import collections
 import json
-import random
 import signal
 import subprocess
 import sys
@@ -20,7 +18,7 @@ import time
 import cbor2
 import flooders
 import measure
-from road import Fault, Place, Tally, compare, until
+from road import Fault, Tally, compare, until
 
 # Requests a second of an honest application, all three of its clients.
 HONEST_RATE = 3 / measure.PERIOD_S
@@ -142,23 +140,5 @@ def attack(place, seconds, processes, allowance, source):
         raise Fault(f"{said} records were dropped as answers say, {counted} as the metric, {signed} as signed batches")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--soak", action="store_true")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    args = parser.parse_args()
-    begun = time.monotonic()
-    source = random.Random(args.seed)
-    with Place("flood", args.seed) as place:
-        if args.soak:
-            attack(place, 30, 4, 0.05, source)
-        else:
-            attack(place, 3, 2, 0.5, source)
-    print(f"suite: attack: floods, {time.monotonic() - begun:.0f} s")
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except Fault as fault:
-        sys.exit(f"flood: {fault}")
+    measure.run_case("flood", "floods", attack, short=(3, 2, 0.5), soak=(30, 4, 0.05))

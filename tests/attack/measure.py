@@ -1,13 +1,16 @@
 """What an honest client sees while others attack, and what the attacked processes take of the machine."""
 
+import argparse
 import os
 import pathlib
+import random
 import re
+import sys
 import threading
 import time
 
 import grpc
-from road import BEGINNING_NS, Client, Fault, get, request
+from road import BEGINNING_NS, Client, Fault, Place, get, request
 from wire import EXPORT
 
 # A request of an application: so many records, so often.
@@ -180,3 +183,18 @@ def judge_memory(name, base, peak, bound):
 def limited(descriptors):
     """Puts a process under a limit of file descriptors, which it cannot raise."""
     return ["sh", "-c", f'ulimit -n {descriptors}; exec "$0" "$@"'] if descriptors else []
+
+
+def run_case(name, what, attack, short, soak):
+    """A case as a program: `attack(place, *figures, source)`, with the figures of its short or its long form."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--soak", action="store_true")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    args = parser.parse_args()
+    begun = time.monotonic()
+    try:
+        with Place(name, args.seed) as place:
+            attack(place, *(soak if args.soak else short), random.Random(args.seed))
+    except Fault as fault:
+        sys.exit(f"{name}: {fault}")
+    print(f"suite: attack: {what}, {time.monotonic() - begun:.0f} s")

@@ -4,15 +4,12 @@ The agent takes records all the while, its memory stays bounded, it lets go of n
 the real ledger answers again, everything that was acknowledged is in the export exactly once.
 """
 
-import argparse
-import random
 import signal
-import sys
 import time
 
 import measure
 from liar import Liar
-from road import Fault, Load, Place, Tally, compare, free_ports, until
+from road import Fault, Load, Tally, compare, free_ports, until
 
 # Three calls at once (batches, an epoch, the published history), each with an answer of 8 MiB at most, held twice while
 # it is put together; and what is sent: requests of 4 MiB, twice.
@@ -83,20 +80,5 @@ def attack(place, rounds, seconds, source):
         raise Fault(f"nobody was lied to about {missing}")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--soak", action="store_true")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    args = parser.parse_args()
-    begun = time.monotonic()
-    source = random.Random(args.seed)
-    with Place("nonsense", args.seed) as place:
-        attack(place, 10 if args.soak else 1, 10 if args.soak else 3, source)
-    print(f"suite: attack: a ledger that answers nonsense, {time.monotonic() - begun:.0f} s")
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except Fault as fault:
-        sys.exit(f"nonsense: {fault}")
+    measure.run_case("nonsense", "a ledger that answers nonsense", attack, short=(1, 3), soak=(10, 10))

@@ -7,7 +7,7 @@ use crate::metrics::Metrics;
 use super::Record;
 
 /// Most records in one control batch: at under 1 KiB each they stay far below the plain body's 8 MiB.
-pub(super) const RECORDS_MAX: usize = 1024;
+const RECORDS_MAX: usize = 1024;
 
 /// Most records held while the disk is full. Beyond, the oldest stay, and of new ones only the number.
 const PENDING_MAX: usize = 65_536;

@@ -3,7 +3,7 @@
 use std::io;
 
 use sealtrail_core::body::STORED_BYTES_MAX;
-use sealtrail_core::entry::Entry;
+use sealtrail_core::entry::{ENTRY_BYTES_MAX, Entry};
 use sealtrail_core::segment::{
     FOOTER_BYTES, FOOTER_MAGIC, INDEX_PAIR_BYTES, ITEM_HEAD_BYTES, IndexPair, ItemHead, ItemKind, MAGIC,
     SegmentHeader, decode_index,
@@ -239,49 +239,114 @@ pub(crate) fn valid_prefix(
 /// Whether what stands at `stopped` is no unfinished write but was damaged later: a whole item follows before `end`, and no
 /// sector between them is blank. A write that the power failed under leaves out whole sectors, and those were zeros.
 ///
+/// What follows is found by the lengths in heads, which the ledger writes; what agents send it may look like anything.
+///
 /// # Errors
 /// Disk trouble.
 pub(crate) fn is_damaged(file: &dyn DiskFile, stopped: u64, end: u64) -> io::Result<bool> {
-    let longest = stopped.saturating_add(2 * ITEM_HEAD_BYTES as u64 + u64::from(STORED_BYTES_MAX));
-    // Some 16 MiB at most.
-    let mut bytes = vec![0; end.min(longest).saturating_sub(stopped) as usize];
-    file.read_exact_at(&mut bytes, stopped)?;
-    for (skip, head) in bytes.array_windows().enumerate().skip(1) {
-        if is_item(*head) && read_item(file, stopped + skip as u64, end, &ITEMS)?.is_some() {
-            return Ok(!is_unfinished(&bytes, skip, stopped));
-        }
+    let follower = match head_at(file, stopped, end)? {
+        Some(_) => follower_by_heads(file, stopped, end)?,
+        None => follower_by_search(file, stopped, end)?,
+    };
+    match follower {
+        Some(follower) => Ok(!is_unfinished(file, stopped, follower, end)?),
+        None => Ok(false),
     }
-    Ok(false)
 }
 
 /// What stands between others.
 const ITEMS: [ItemKind; 2] = [ItemKind::Body, ItemKind::Entry];
 
-fn is_item(head: [u8; ITEM_HEAD_BYTES]) -> bool {
-    matches!(ItemHead::decode(head), Ok(Some(head)) if ITEMS.contains(&head.kind))
-}
-
-/// Whether one of the sectors is blank that the first `count` of these bytes, which stand at `offset`, reach into. The item that
-/// follows may begin in it with zeros.
-fn is_unfinished(bytes: &[u8], count: usize, offset: u64) -> bool {
-    let left = SECTOR_BYTES - (offset % SECTOR_BYTES as u64) as usize;
-    let Some((first, rest)) = bytes.split_at_checked(left) else { return false };
-    let blank = |sector: &[u8]| sector.iter().all(|byte| *byte == 0);
-    let damaged = bytes.get(..count).unwrap_or_default();
-    let first_blank = blank(first) && (first.len() >= LENGTH_BYTES || lacks_only_length(damaged));
-    first_blank
-        || rest.chunks_exact(SECTOR_BYTES).take(count.saturating_sub(left).div_ceil(SECTOR_BYTES)).any(blank)
-}
-
-/// Whether these bytes are one item but for its length, of which a part may be zero by itself.
-fn lacks_only_length(bytes: &[u8]) -> bool {
-    let Some((head, payload)) = bytes.split_first_chunk::<ITEM_HEAD_BYTES>() else { return false };
-    let mut head = *head;
-    if let (Some(length), Ok(found)) = (head.first_chunk_mut::<LENGTH_BYTES>(), u32::try_from(payload.len()))
-    {
-        *length = found.to_be_bytes();
+/// The head of an item that stands between others.
+fn head_at(file: &dyn DiskFile, at: u64, end: u64) -> io::Result<Option<ItemHead>> {
+    if at.saturating_add(ITEM_HEAD_BYTES as u64) > end {
+        return Ok(None);
     }
-    matches!(ItemHead::decode(head), Ok(Some(head)) if head.crc_matches(payload))
+    let mut head = [0; ITEM_HEAD_BYTES];
+    file.read_exact_at(&mut head, at)?;
+    Ok(ItemHead::decode(head).ok().flatten().filter(|head| ITEMS.contains(&head.kind)))
+}
+
+/// The first whole item behind the one at `stopped`, from each to where its head says the next one stands.
+fn follower_by_heads(file: &dyn DiskFile, stopped: u64, end: u64) -> io::Result<Option<u64>> {
+    let mut at = stopped;
+    while let Some(head) = head_at(file, at, end)? {
+        at += ITEM_HEAD_BYTES as u64 + u64::from(head.length);
+        if read_item(file, at, end, &ITEMS)?.is_some() {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}
+
+/// The first whole entry behind `stopped`, where the head itself does not hold and nobody knows what it said.
+fn follower_by_search(file: &dyn DiskFile, stopped: u64, end: u64) -> io::Result<Option<u64>> {
+    let bytes = longest_item_at(file, stopped, end)?;
+    for (skip, head) in bytes.array_windows().enumerate().skip(1) {
+        let Ok(Some(head)) = ItemHead::decode(*head) else { continue };
+        let payload = bytes.get(skip + ITEM_HEAD_BYTES..).unwrap_or_default();
+        let payload = payload.get(..head.length as usize);
+        if head.kind == ItemKind::Entry && payload.is_some_and(|payload| head.crc_matches(payload)) {
+            return Ok(Some(stopped + skip as u64));
+        }
+    }
+    Ok(None)
+}
+
+/// The bytes of the longest item that can stand here, with what follows it of its batch; some 16 MiB at most.
+fn longest_item_at(file: &dyn DiskFile, at: u64, end: u64) -> io::Result<Vec<u8>> {
+    let longest = (2 * ITEM_HEAD_BYTES + ENTRY_BYTES_MAX) as u64 + u64::from(STORED_BYTES_MAX);
+    let mut bytes = vec![0; end.saturating_sub(at).min(longest) as usize];
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(bytes)
+}
+
+/// Whether a sector was left out between `stopped` and the whole item at `follower`.
+fn is_unfinished(file: &dyn DiskFile, stopped: u64, follower: u64, end: u64) -> io::Result<bool> {
+    // A length of which the beginning stands in the sector before, and may be what was left out, leads anywhere.
+    let left = SECTOR_BYTES - (stopped % SECTOR_BYTES as u64) as usize;
+    let mut beginning = [0xff; LENGTH_BYTES];
+    if let Some(beginning) = beginning.get_mut(..left.min(LENGTH_BYTES)) {
+        file.read_exact_at(beginning, stopped)?;
+    }
+    let straddles = left < LENGTH_BYTES && beginning.iter().take(left).all(|byte| *byte == 0);
+    if straddles && lacks_only_length(&longest_item_at(file, stopped, end)?, left) {
+        return Ok(true);
+    }
+    has_blank_sector(file, stopped, if straddles { end } else { follower })
+}
+
+/// Whether one of the sectors is blank that these bytes of a file reach into, the first of them as far as they are in it. An
+/// item may begin with zeros, fewer than its length has bytes.
+fn has_blank_sector(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
+    let sector = SECTOR_BYTES as u64;
+    let file_bytes = file.size()?;
+    let blank = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    let mut at = from;
+    let mut bytes = [0; SECTOR_BYTES];
+    while at < to {
+        let next = (at / sector + 1) * sector;
+        let Some(part) = bytes.get_mut(..(next - at) as usize).filter(|_| next <= file_bytes) else { break };
+        file.read_exact_at(part, at)?;
+        if part.len() >= LENGTH_BYTES && blank(part) {
+            return Ok(true);
+        }
+        at = next;
+    }
+    Ok(false)
+}
+
+/// Whether these bytes begin with an item that is whole but for the first `lost` bytes of its length, which are zero.
+fn lacks_only_length(bytes: &[u8], lost: usize) -> bool {
+    let Some((head, payload)) = bytes.split_first_chunk::<ITEM_HEAD_BYTES>() else { return false };
+    let mut some_length = *head;
+    if let Some(length) = some_length.first_chunk_mut::<LENGTH_BYTES>() {
+        *length = 1u32.to_be_bytes();
+    }
+    let Ok(Some(item)) = ItemHead::decode(some_length) else { return false };
+    let low = head.iter().take(LENGTH_BYTES).fold(0, |length, byte| length << 8 | usize::from(*byte));
+    let step = 1 << (8 * (LENGTH_BYTES - lost));
+    item.crc_matches_one(payload, (low..=payload.len()).step_by(step))
 }
 
 /// How many bytes from `start` on are not a preallocated area: up to the last one that is not zero.

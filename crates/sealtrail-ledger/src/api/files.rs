@@ -15,10 +15,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 use sealtrail_core::segment::file_name;
 use sealtrail_core::tile::{TILE_WIDTH, Tile};
-use sealtrail_env::blocking;
+use sealtrail_env::{Disk, blocking};
 
 use crate::refusal::{Class, Refusal};
-use crate::storage::DiskFile;
 use crate::trail::SegmentPart;
 
 use super::App;
@@ -38,7 +37,7 @@ fn none() -> Refusal {
 
 /// `GET /v1/ledger.json`
 pub(super) async fn ledger_json(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    File::new(app.files.layout.ledger_json(), "application/json", CHANGING).serve(&app, None).await
+    File::new(app.files.layout.ledger_json(), "application/json", CHANGING).serve_replaced(&app).await
 }
 
 /// `GET /v1/trails/{trail}/checkpoint`
@@ -47,7 +46,7 @@ pub(super) async fn checkpoint(
     Path(trail): Path<String>,
 ) -> Result<Response, Problem> {
     let trail = app.readable(&trail)?.info.id;
-    File::new(app.files.layout.checkpoint(trail), TEXT, CHANGING).serve(&app, None).await
+    File::new(app.files.layout.checkpoint(trail), TEXT, CHANGING).serve_replaced(&app).await
 }
 
 /// `GET /v1/trails/{trail}/tile/{path}`
@@ -109,40 +108,61 @@ impl File {
         Self { path, media_type, cache, bytes_max: None }
     }
 
-    async fn serve(self, app: &App, range: Option<&HeaderValue>) -> Result<Response, Problem> {
-        let (disk, path) = (app.files.disk.clone(), self.path);
-        let opened = blocking(move || {
+    /// Serves a file that others take the place of, whole and as it is now. It is a short one.
+    async fn serve_replaced(self, app: &App) -> Result<Response, Problem> {
+        let (disk, path) = (app.files.disk.clone(), self.path.clone());
+        let read = move || {
             let file = disk.open_read(&path)?;
-            let bytes = file.size()?;
-            Ok::<_, io::Error>((file, bytes))
-        });
-        let (file, bytes) = match opened.await {
-            Some(Ok(opened)) => opened,
-            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Err(none().into()),
-            _ => return Err(Refusal::new(Class::Unavailable, "the file cannot be read").into()),
+            let mut bytes = vec![0; usize::try_from(file.size()?.min(CHUNK_BYTES)).unwrap_or(0)];
+            file.read_exact_at(&mut bytes, 0)?;
+            Ok(bytes)
         };
+        let bytes = found(blocking(read).await)?;
+        let end = bytes.len() as u64;
+        Ok(self.answer(StatusCode::OK, 0..end, end, Body::from(bytes)))
+    }
+
+    /// Serves a file whose bytes never change, or a part of it.
+    async fn serve(self, app: &App, range: Option<&HeaderValue>) -> Result<Response, Problem> {
+        let (disk, path) = (app.files.disk.clone(), self.path.clone());
+        let bytes = found(blocking(move || disk.open_read(&path)?.size()).await)?;
         let bytes = self.bytes_max.map_or(bytes, |max| bytes.min(max));
-        let (status, start, end) = match range.map(|range| parse_range(range, bytes)) {
-            None | Some(Range::Whole) => (StatusCode::OK, 0, bytes),
-            Some(Range::Part(start, end)) => (StatusCode::PARTIAL_CONTENT, start, end),
+        let (status, part) = match range.map(|range| parse_range(range, bytes)) {
+            None | Some(Range::Whole) => (StatusCode::OK, 0..bytes),
+            Some(Range::Part(start, end)) => (StatusCode::PARTIAL_CONTENT, start..end),
             Some(Range::Outside) => {
                 let refusal = Refusal::new(Class::Range, format!("the file has `{bytes}` bytes"));
                 return Err(refusal.into());
             }
         };
-        let mut response = Response::new(Body::new(FileBody { file, at: start, end, reading: None }));
+        let (disk, path) = (app.files.disk.clone(), self.path.clone());
+        let body = Body::new(FileBody { disk, path, at: part.start, end: part.end, reading: None });
+        Ok(self.answer(status, part, bytes, body))
+    }
+
+    fn answer(self, status: StatusCode, part: std::ops::Range<u64>, bytes: u64, body: Body) -> Response {
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(self.cache));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(end - start));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         if status == StatusCode::PARTIAL_CONTENT {
-            let range = format!("bytes {start}-{}/{bytes}", end - 1);
+            let range = format!("bytes {}-{}/{bytes}", part.start, part.end - 1);
             let range = HeaderValue::from_str(&range).unwrap_or(HeaderValue::from_static("bytes */*"));
             headers.insert(CONTENT_RANGE, range);
         }
-        Ok(response)
+        response
+    }
+}
+
+/// What was read, where there is such a file.
+fn found<T>(read: Option<io::Result<T>>) -> Result<T, Problem> {
+    match read {
+        Some(Ok(read)) => Ok(read),
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(none().into()),
+        _ => Err(Refusal::new(Class::Unavailable, "the file cannot be read").into()),
     }
 }
 
@@ -174,9 +194,11 @@ fn parse_range(header: &HeaderValue, bytes: u64) -> Range {
 /// Bytes that are being read; `None` where that broke off.
 type Reading = Pin<Box<dyn Future<Output = Option<io::Result<Bytes>>> + Send>>;
 
-/// A part of a file, read as fast as the client takes it.
+/// A part of a file, read as fast as the client takes it. The file is open only while a piece of it is read: clients that take
+/// nothing would otherwise use up the descriptors, and the ledger could open no file of its own.
 struct FileBody {
-    file: Arc<dyn DiskFile>,
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
     at: u64,
     end: u64,
     reading: Option<Reading>,
@@ -193,12 +215,12 @@ impl http_body::Body for FileBody {
         if self.at >= self.end && self.reading.is_none() {
             return Poll::Ready(None);
         }
-        let (file, at) = (self.file.clone(), self.at);
+        let (disk, path, at) = (self.disk.clone(), self.path.clone(), self.at);
         let count = usize::try_from((self.end - self.at).min(CHUNK_BYTES)).unwrap_or(0);
         let reading = self.reading.get_or_insert_with(|| {
             Box::pin(blocking(move || {
                 let mut chunk = vec![0; count];
-                file.read_exact_at(&mut chunk, at)?;
+                disk.open_read(&path)?.read_exact_at(&mut chunk, at)?;
                 Ok(chunk.into())
             }))
         });

@@ -71,6 +71,56 @@ async fn control_frames_without_end_are_hung_up_on() {
     running.close().await;
 }
 
+/// T37, found in a review: answers that nobody reads kept their files open, until the ledger could open none of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_reads_keep_no_file_open() {
+    let home = Home::new();
+    let running = home.start_with(fast()).await;
+    let trail = running.add(&home, "payments", "web").await;
+    let mut agent = home.agent(&running, trail, "web", "a").await;
+    let batch = agent.batch(20);
+    agent.send(&running.client, 0, std::slice::from_ref(&batch)).await;
+    let paths = ["/v1/ledger.json".to_owned(), format!("/v1/trails/{trail}/segments/0000000000.seg")];
+    let mut clients = Vec::new();
+    for path in paths.iter().cycle().take(20) {
+        let mut stream = TcpStream::connect(running.client.address).await.unwrap();
+        // SETTINGS_INITIAL_WINDOW_SIZE is 0 (RFC 9113 6.5.2).
+        let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0".to_vec();
+        for number in 0..8u8 {
+            // GET, http, and the path as a literal (RFC 7541 6.1, 6.2.2).
+            let fields =
+                [&[0x82, 0x86, 0x04, path.len() as u8], path.as_bytes(), b"\x01\x01x".as_slice()].concat();
+            sent.extend([0, 0, fields.len() as u8, 1, 5, 0, 0, 0, 2 * number + 1]);
+            sent.extend(fields);
+        }
+        stream.write_all(&sent).await.unwrap();
+        clients.push(stream);
+    }
+    // Eight answers of each have begun: HEADERS, and not a byte of a body.
+    for stream in &mut clients {
+        let (mut begun, mut head) = (0, [0; 9]);
+        while begun < 8 {
+            stream.read_exact(&mut head).await.unwrap();
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            stream.read_exact(&mut payload).await.unwrap();
+            begun += usize::from(head[3] == 1);
+            assert!(head[3] != 0 || payload.is_empty());
+        }
+    }
+    let path = home.path().canonicalize().unwrap();
+    let open = || {
+        let links = std::fs::read_dir("/proc/self/fd")
+            .unwrap()
+            .filter_map(|entry| entry.unwrap().path().read_link().ok());
+        links.filter(|link| link.starts_with(&path)).count()
+    };
+    let unread = open();
+    drop(clients);
+    // The lock, and the segments that are being written.
+    assert!(unread <= 8, "{unread} files open for answers that nobody reads, {} without", open());
+    running.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_clients_are_let_go() {
     let home = Home::new();

@@ -100,7 +100,9 @@ impl Parts {
     pub(crate) fn recover(&self, status: &Status) -> Result<(Recovered, Progress), StartError> {
         let origin = self.origin();
         let io = |source| OutboxError::Io { path: self.state.path().to_owned(), source };
-        let recovered = recover(self.env.disk.as_ref(), self.state.path(), &origin, status).map_err(io)?;
+        let mut recovered =
+            recover(self.env.disk.as_ref(), self.state.path(), &origin, status).map_err(io)?;
+        recovered.refused = self.state.refused().map_err(io)?;
         if recovered.foreign {
             return Err(OutboxError::Foreign(self.state.path().to_owned()).into());
         }
@@ -187,7 +189,8 @@ impl Parts {
         let checkpoints = Arc::new(Mutex::new(checkpoints));
         let every = Duration::from_millis(self.settings.config.heartbeat_ms);
         let lineage = watch_lineage(client.clone(), ledger, trails, sightings, shared.status.clone(), every);
-        let (bases, refused, answering) = (Bases::default(), Refused::default(), Answering::default());
+        let (bases, refused, answering) =
+            (Bases::default(), Refused::new(recovered.refused), Answering::default());
         let known = recovered.candidates.believe(&recovered.epochs);
         let submitter = Submitter::new(SubmitterParts {
             env: self.env.clone(),
@@ -202,6 +205,7 @@ impl Parts {
             seen: shared.seen.clone(),
             bases: bases.clone(),
             refused: refused.clone(),
+            opened: recovered.epochs,
             progress: shared.progress.clone(),
             status: shared.status.clone(),
             outbox: shared.outbox.clone(),

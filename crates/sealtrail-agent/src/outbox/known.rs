@@ -55,6 +55,11 @@ impl Epochs {
         }
     }
 
+    /// Whether the ledger is known to have taken the open of this epoch.
+    pub(crate) fn contains(&self, epoch: Identity) -> bool {
+        self.0.contains_key(&epoch)
+    }
+
     /// Checks a batch's signature with the key of its epoch, if that is known and its place is the epoch's.
     pub(crate) fn verify(&self, statement: UnverifiedStatement) -> Option<Statement> {
         let Claims::Batch(claims) = statement.claims() else { return None };

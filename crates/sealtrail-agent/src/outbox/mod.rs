@@ -32,7 +32,7 @@ pub(crate) use file::{Position, RawItem};
 pub(crate) use file::{files_dir, numbers};
 pub(crate) use item::{Digests, Item, RECEIPT_BYTES_MAX};
 pub use item::{Held, ItemError};
-pub(crate) use known::{KnownBatch, Origin, RESEND_WINDOW_NS};
+pub(crate) use known::{Epochs, KnownBatch, Origin, RESEND_WINDOW_NS};
 pub(crate) use reader::Reader;
 pub(crate) use recent::{expire, release};
 pub(crate) use recover::{Recovered, batch_name, recover};

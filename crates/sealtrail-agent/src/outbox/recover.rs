@@ -35,6 +35,8 @@ pub(crate) struct Recovered {
     pub(crate) epochs: Epochs,
     /// Batches that may hold digests of requests sent again.
     pub(crate) candidates: Candidates,
+    /// Batches that the ledger refused, by what was kept of them.
+    pub(crate) refused: Vec<(Identity, u64)>,
 }
 
 struct Scan<'a> {
@@ -77,6 +79,7 @@ pub(crate) fn recover(
             committed: HashMap::new(),
             epochs: Epochs::default(),
             candidates: Candidates::new(origin.place.clone()),
+            refused: Vec::new(),
         },
         foreign: false,
     };

@@ -132,6 +132,21 @@ impl StateDir {
         )
     }
 
+    /// Epoch and sequence of the batches that were kept so.
+    ///
+    /// # Errors
+    /// Disk trouble.
+    pub(crate) fn refused(&self) -> io::Result<Vec<(Identity, u64)>> {
+        let named = |name: String| {
+            let (epoch, sequence) = name.strip_suffix(".out")?.split_once('-')?;
+            let mut identity = [0; 32];
+            hex::decode_to_slice(epoch, &mut identity).ok()?;
+            Some((Identity(identity), sequence.parse().ok()?))
+        };
+        let files = self.disk.list(&self.path.join("refused"))?;
+        Ok(files.into_iter().filter_map(|(name, _)| named(name)).collect())
+    }
+
     /// Writes a file whole or not at all, synced.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let unfinished = path.with_extension("tmp");

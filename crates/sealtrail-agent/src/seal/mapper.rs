@@ -74,6 +74,8 @@ pub(crate) struct Mapper {
     last_cut_ns: u64,
     parked: VecDeque<(Received, oneshot::Sender<Verdict>)>,
     parked_stubs: Vec<RequestStub>,
+    /// Stubs beyond those, which are only counted.
+    uncounted_stubs: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +121,7 @@ impl Mapper {
             open: None,
             parked: VecDeque::new(),
             parked_stubs: Vec::new(),
+            uncounted_stubs: 0,
         }
     }
 
@@ -171,6 +174,9 @@ impl Mapper {
                 self.stage = Stage::Sealing;
                 self.last_cut_ns = self.env.clock.monotonic_ns();
                 self.jobs.send(Job::Begin(epoch)).map_err(|_| Gone)?;
+                let dropped = std::mem::take(&mut self.uncounted_stubs);
+                self.totals.received += dropped;
+                self.totals.dropped += dropped;
                 let stubs = std::mem::take(&mut self.parked_stubs);
                 stubs.into_iter().try_for_each(|stub| self.request_stub(None, stub))?;
                 let parked = std::mem::take(&mut self.parked);
@@ -277,6 +283,8 @@ impl Mapper {
             Stage::Between => {
                 if self.parked_stubs.len() < STUBS_MAX as usize {
                     self.parked_stubs.push(stub);
+                } else {
+                    self.uncounted_stubs += 1;
                 }
                 return Ok(());
             }

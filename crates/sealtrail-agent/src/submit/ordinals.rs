@@ -16,6 +16,11 @@ impl Bases {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back((epoch, base));
     }
 
+    /// Whether this is an epoch of this process that may have batches without a receipt.
+    pub(super) fn contains(&self, epoch: Identity) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|(known, _)| *known == epoch)
+    }
+
     /// The ordinal of a batch that is being settled; `None` for one of an earlier process. Batches are settled in order, so
     /// epochs before its own are not asked for again.
     pub(super) fn settle(&self, epoch: Identity, sequence: u64) -> Option<u64> {
@@ -26,7 +31,8 @@ impl Bases {
     }
 }
 
-/// Batches that the ledger refused before it is known which digests of earlier processes count.
+/// Batches that the ledger refused before it is known which digests of earlier processes count: those that earlier processes
+/// kept, and those that this one sees refused.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refused(Arc<Mutex<Refusals>>);
 
@@ -37,6 +43,12 @@ struct Refusals {
 }
 
 impl Refused {
+    /// Begins with what earlier processes kept.
+    pub(crate) fn new(kept: impl IntoIterator<Item = (Identity, u64)>) -> Self {
+        let batches = kept.into_iter().collect();
+        Self(Arc::new(Mutex::new(Refusals { batches, done: false })))
+    }
+
     pub(super) fn add(&self, epoch: Identity, sequence: u64) {
         let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !refusals.done {
@@ -81,9 +93,10 @@ mod tests {
 
     #[test]
     fn refusals_are_not_collected_once_ordinals_tell() {
-        let refused = Refused::default();
+        let refused = Refused::new([(Identity([2; 32]), 7)]);
         refused.add(Identity([1; 32]), 0);
         assert!(refused.contains(Identity([1; 32]), 0));
+        assert!(refused.contains(Identity([2; 32]), 7));
         refused.end();
         refused.add(Identity([1; 32]), 1);
         assert!(refused.0.lock().unwrap().batches.is_empty());

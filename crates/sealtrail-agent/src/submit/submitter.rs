@@ -17,7 +17,7 @@ use super::api::{Problem, UNKNOWN_CLASS, batches_answer, batches_request};
 use super::queue::{Loaded, Queue};
 use super::trouble::Trouble;
 use super::{Backoff, Bases, CallError, Checkpoints, Client, Refused};
-use crate::outbox::{Append, Item, Position, StateDir, expire, files_dir, numbers, release};
+use crate::outbox::{Append, Epochs, Item, Position, StateDir, expire, files_dir, numbers, release};
 use crate::progress::Progress;
 use crate::seal::Seen;
 use crate::status::{Counter, Level, Status};
@@ -27,6 +27,9 @@ const RECEIPT_EVERY: Duration = Duration::from_secs(1);
 
 /// How often digests past their time are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+
+/// What no ledger says of a batch whose open it has, and which has seen what it signed.
+const DENIALS: [&str; 2] = ["unknown-epoch", "seen-unknown"];
 
 /// What a submitter is made of.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub(crate) struct SubmitterParts {
     pub(crate) seen: Seen,
     pub(crate) bases: Bases,
     pub(crate) refused: Refused,
+    /// Epochs of earlier processes whose open has a receipt.
+    pub(crate) opened: Epochs,
     pub(crate) progress: Progress,
     pub(crate) status: Status,
     pub(crate) outbox: SyncSender<Append>,
@@ -137,7 +142,7 @@ impl Submitter {
                 status.trouble("ledger", trouble.to_string());
             }
             Trouble::Outbox(_) => status.trouble("outbox", trouble.to_string()),
-            Trouble::Forgotten(_) => status.trouble("ledger", trouble.to_string()),
+            Trouble::Forgotten(_) | Trouble::SetBack(_) => status.trouble("ledger", trouble.to_string()),
             _ => {
                 status.count(Counter::LedgerAnswersInvalid, 1);
                 status.trouble("receipt", trouble.to_string());
@@ -265,10 +270,19 @@ impl Submitter {
                     Err(error) => Err(Trouble::Outbox(error.to_string())),
                 }
             }
+            // The open has a receipt of this ledger, and what was seen its signature.
+            (422, _) if DENIALS.contains(&problem.class.as_str()) && self.was_opened(epoch) => {
+                Err(Trouble::SetBack(problem.class))
+            }
             // A refusal is for good, so it has to be the ledger's: what is in between gives no class.
             (422, _) if problem.class != UNKNOWN_CLASS => self.refused(&problem).await,
             _ => Err(CallError::Problem(problem).into()),
         }
+    }
+
+    /// Whether the ledger gave a receipt for the open of this epoch.
+    fn was_opened(&self, epoch: Identity) -> bool {
+        self.parts.bases.contains(epoch) || self.parts.opened.contains(epoch)
     }
 
     /// The ledger refused the first batch for good. Its bytes are kept aside, synced, before it leaves the queue, so that

@@ -24,6 +24,8 @@ pub(super) enum Trouble {
         "ledger asks for batch `{0}` of this epoch, which is not kept: it gave a receipt for it, or it was damaged on the disk"
     )]
     Forgotten(u64),
+    #[error("ledger says `{0}` of what it signed itself: it was set back, restore what it had")]
+    SetBack(String),
     #[error("outbox cannot be read: {0}")]
     Outbox(String),
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use sealtrail_agent::{AgentHandle, Counter};
+use sealtrail_agent::{AgentHandle, Counter, Snapshot};
 
 use crate::harness::{World, eventually};
 use crate::ledger::Mode;
@@ -173,6 +173,32 @@ async fn a_refused_batch_is_kept_and_said_aloud() {
     let files: Vec<_> = std::fs::read_dir(world.state_dir().join("refused")).unwrap().flatten().collect();
     assert_eq!(files.len(), 1);
     assert!(std::fs::metadata(files[0].path()).unwrap().len() > 500);
+}
+
+/// Found in a review: a ledger restored from a backup did not know the epochs since, and what they had sealed was given up.
+#[tokio::test]
+async fn a_ledger_that_was_set_back_makes_nobody_give_up_a_batch() {
+    let world = World::new();
+    let mut agent = world.start();
+    log(&agent, 0..1).await;
+    drained(&agent);
+    world.ledger.set(Mode::SetBack);
+    log(&agent, 1..3).await;
+    // The process that began the epoch, and one that finds its batches.
+    for _ in 0..2 {
+        let said =
+            |status: &Snapshot| status.troubles.get("ledger").is_some_and(|said| said.contains("set back"));
+        let given_up = |status: &Snapshot| status.counter(Counter::BatchesRefused) > 0;
+        eventually("told", || said(&agent.status()) || given_up(&agent.status()));
+        assert!(!given_up(&agent.status()));
+        drop(agent);
+        agent = world.start_anyhow();
+    }
+    world.ledger.set(Mode::Good);
+    drained(&agent);
+    agent.shutdown();
+    world.assert_no_violations();
+    assert_eq!(world.ledger.state().bodies(), numbers(0..3));
 }
 
 /// A refusal is for good, so nothing but the ledger's own word is one.

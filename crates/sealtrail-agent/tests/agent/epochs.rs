@@ -9,7 +9,7 @@ use sealtrail_core::statement::{CloseReason, Known};
 
 use crate::harness::{World, eventually};
 use crate::ledger::Mode;
-use crate::otlp::{one, post};
+use crate::otlp::{PROTOBUF, one, post, send};
 
 #[tokio::test]
 async fn silence_is_broken_by_heartbeats() {
@@ -92,6 +92,35 @@ async fn an_epoch_that_cannot_be_followed_ends_at_its_age() {
     agent.shutdown();
     world.assert_no_violations();
     assert_eq!(world.ledger.state().bodies(), ["young", "new"]);
+}
+
+/// T07, found in a review: of the requests that were refused between two epochs, those beyond the first 128 were on no record.
+#[tokio::test]
+async fn what_is_refused_between_two_epochs_is_counted() {
+    let world = World::new();
+    let agent = world.start();
+    post(agent.http_address(), one("before")).await;
+    world.ledger.set(Mode::Between);
+    let mut config = world.config();
+    config.heartbeat_ms = 5_000;
+    agent.reconfigure(config).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let headers = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
+    let mut refused = 0;
+    while refused < 300 {
+        let body = b"no gzip".to_vec();
+        let answer = send(agent.http_address(), "POST", "/v1/logs", &headers, body).await.unwrap();
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "it does not say so for good any more");
+        refused += 1;
+    }
+    world.ledger.set(Mode::Good);
+    // It waits for the next epoch.
+    assert_eq!(post(agent.http_address(), one("after")).await.status, StatusCode::OK);
+    agent.shutdown();
+    world.assert_no_violations();
+    let totals = world.ledger.state().totals();
+    assert_eq!((totals.received, totals.sealed + totals.dropped), (2 + refused, 2 + refused));
+    assert!(totals.dropped > 0);
 }
 
 #[tokio::test]

@@ -185,7 +185,25 @@ async fn a_batch_that_was_refused_does_not_make_resends() {
     assert_eq!(agent.status().counter(Counter::BatchesRefused), 1);
     let kept = std::fs::read_dir(world.state_dir().join("refused")).unwrap().count();
     assert_eq!(kept, 1, "the bytes are kept");
+    world.ledger.set(Mode::Good);
+    expect(&world, &agent, &one("again"), StatusCode::OK).await;
+    agent.shutdown();
+    assert_eq!(world.ledger.state().bodies(), ["again"]);
+}
+
+/// Found in a review: the next process took the digests of a batch that was refused for those of a committed one.
+#[tokio::test]
+async fn a_batch_that_was_refused_makes_no_resends_of_another_process() {
+    let world = World::with("acknowledge = \"committed\"");
+    let agent = world.start();
+    world.ledger.set(Mode::Refuse);
+    expect(&world, &agent, &one("again"), StatusCode::SERVICE_UNAVAILABLE).await;
     drop(agent);
+    world.ledger.set(Mode::Good);
+    let agent = world.start();
+    expect(&world, &agent, &one("again"), StatusCode::OK).await;
+    agent.shutdown();
+    assert_eq!(world.ledger.state().bodies(), ["again"]);
 }
 
 /// The host writes outbox files as it likes: it takes those of an agent with a key and ledger of its own.

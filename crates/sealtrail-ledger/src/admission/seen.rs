@@ -42,12 +42,19 @@ impl Admission {
         let checkpoint = note
             .and_then(|note| UnverifiedCheckpoint::decode(&note).ok())
             .and_then(|unverified| unverified.verify(&self.ledger, control.info.id).ok());
-        let known = checkpoint.is_some_and(|c| control.root_at(c.size()) == Some(c.root()));
-        if known {
-            self.seen.remember(*hash);
-            return Ok(());
+        let name = hex::encode(hash);
+        let unknown =
+            || Refusal::new(Class::SeenUnknown, format!("`{name}` is no control checkpoint of this ledger"));
+        let checkpoint = checkpoint.ok_or_else(unknown)?;
+        // What cannot be read back is no reason to refuse for good, and neither is a trail shorter than this ledger's own word.
+        let Some(root) = control.root_at(checkpoint.size()) else {
+            let detail = format!("the control trail as it was in `{name}` cannot be read");
+            return Err(Refusal::new(Class::Unavailable, detail));
+        };
+        if root != checkpoint.root() {
+            return Err(unknown());
         }
-        let detail = format!("`{}` is no control checkpoint of this ledger", hex::encode(hash));
-        Err(Refusal::new(Class::SeenUnknown, detail))
+        self.seen.remember(*hash);
+        Ok(())
     }
 }

@@ -49,14 +49,14 @@ impl Artefacts {
         Ok(hash)
     }
 
-    /// The bytes under a hash; `None` where there are none or they do not have this hash.
+    /// The bytes under a hash; `None` where there are none.
     ///
     /// # Errors
-    /// Disk trouble.
+    /// Disk trouble; `InvalidData` where the bytes do not have this hash: they were damaged.
     pub(crate) fn get(&self, hash: &Hash) -> io::Result<Option<Vec<u8>>> {
         match self.files.disk.read(&self.files.layout.artefact(hash), ARTEFACT_BYTES_MAX) {
             Ok(bytes) if sha256(&[&bytes]) == *hash => Ok(Some(bytes)),
-            Ok(_) => Ok(None),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "an artefact was damaged")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

@@ -161,3 +161,27 @@ async fn an_entry_that_cannot_be_read_back_is_unavailable_and_nothing_else() {
     world.running.close().await;
     world.home.assert_verified(&[]);
 }
+
+/// T27, found in a review: a damaged note made batches that had seen it *refused*, and agents gave them up for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_note_is_unavailable_and_no_refusal() {
+    let home = Home::new();
+    let running = start(&home).await;
+    let trail = running.add(&home, "payments", "web").await;
+    let mut agent = home.agent(&running, trail, "web", "a").await;
+    let batch = agent.batch(3);
+    running.published().await;
+    running.close().await;
+    let note = home.path().join(sealtrail_core::artefact::path(&agent.seen.unwrap()));
+    let good = std::fs::read(&note).unwrap();
+    let mut damaged = good.clone();
+    damaged[100] ^= 1;
+    std::fs::write(&note, &damaged).unwrap();
+    let running = start(&home).await;
+    let answer = agent.post(&running.client, 0, std::slice::from_ref(&batch)).await;
+    assert_eq!((answer.status.as_u16(), answer.class().as_str()), (503, "unavailable"));
+    std::fs::write(&note, &good).unwrap();
+    agent.send(&running.client, 0, &[batch]).await.results[0].as_ref().unwrap();
+    running.close().await;
+    home.assert_verified(&[]);
+}

@@ -94,7 +94,7 @@ async fn an_epoch_that_cannot_be_followed_ends_at_its_age() {
     assert_eq!(world.ledger.state().bodies(), ["young", "new"]);
 }
 
-/// T07, found in a review: of the requests that were refused between two epochs, those beyond the first 128 were on no record.
+/// T05, found in a review: of the requests that were refused between two epochs, those beyond the first 128 were on no record.
 #[tokio::test]
 async fn what_is_refused_between_two_epochs_is_counted() {
     let world = World::new();

@@ -71,7 +71,7 @@ async fn control_frames_without_end_are_hung_up_on() {
     running.close().await;
 }
 
-/// T37, found in a review: answers that nobody reads kept their files open, until the ledger could open none of its own.
+/// T38, found in a review: answers that nobody reads kept their files open, until the ledger could open none of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_reads_keep_no_file_open() {
     let home = Home::new();

@@ -111,19 +111,7 @@ impl ItemHead {
     /// Whether the CRC is that of this payload.
     #[must_use]
     pub fn crc_matches(&self, payload: &[u8]) -> bool {
-        self.crc_matches_one(payload, [payload.len()])
-    }
-
-    /// Whether the CRC is that of the first bytes of `payload`, for one of these lengths, which rise.
-    #[must_use]
-    pub fn crc_matches_one(&self, payload: &[u8], lengths: impl IntoIterator<Item = usize>) -> bool {
-        let mut hasher = hasher(self.kind);
-        let mut done = 0;
-        lengths.into_iter().any(|length| {
-            hasher.update(payload.get(done..length).unwrap_or_default());
-            done = length;
-            hasher.clone().finalize() == self.crc
-        })
+        crc(self.kind, payload) == self.crc
     }
 }
 
@@ -142,15 +130,10 @@ pub fn item_head(kind: ItemKind, payload: &[u8]) -> [u8; ITEM_HEAD_BYTES] {
 }
 
 fn crc(kind: ItemKind, payload: &[u8]) -> u32 {
-    let mut hasher = hasher(kind);
-    hasher.update(payload);
-    hasher.finalize()
-}
-
-fn hasher(kind: ItemKind) -> crc32fast::Hasher {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&[kind.number()]);
-    hasher
+    hasher.update(payload);
+    hasher.finalize()
 }
 
 /// The payload of a header item.

@@ -126,10 +126,16 @@ impl StateDir {
     pub(crate) fn keep_refused(&self, epoch: Identity, sequence: u64, item: &Item<'_>) -> io::Result<()> {
         let mut bytes = MAGIC.to_vec();
         item.push_to(&mut bytes);
-        self.replace(
-            &self.path.join("refused").join(format!("{}-{sequence}.out", hex::encode(epoch.0))),
-            &bytes,
-        )
+        self.replace(&self.refused_path(epoch, sequence), &bytes)
+    }
+
+    /// Removes a batch that was kept so and taken later: the process died before it could note that it was refused.
+    pub(crate) fn drop_refused(&self, epoch: Identity, sequence: u64) -> io::Result<()> {
+        self.disk.remove_file(&self.refused_path(epoch, sequence))
+    }
+
+    fn refused_path(&self, epoch: Identity, sequence: u64) -> PathBuf {
+        self.path.join("refused").join(format!("{}-{sequence}.out", hex::encode(epoch.0)))
     }
 
     /// Epoch and sequence of the batches that were kept so.

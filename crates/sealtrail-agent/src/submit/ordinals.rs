@@ -56,6 +56,11 @@ impl Refused {
         }
     }
 
+    /// It was taken after all; whether it had been refused.
+    pub(super) fn remove(&self, epoch: Identity, sequence: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).batches.remove(&(epoch, sequence))
+    }
+
     /// Whether it was refused.
     pub(crate) fn contains(&self, epoch: Identity, sequence: u64) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).batches.contains(&(epoch, sequence))

@@ -222,6 +222,11 @@ impl Submitter {
                 self.mark();
                 self.keep_receipt().await;
             }
+            if self.parts.refused.remove(batch.epoch, batch.sequence) {
+                let (state, epoch, sequence) = (Arc::clone(&self.parts.state), batch.epoch, batch.sequence);
+                self.on_disk("cannot remove what was refused", move || state.drop_refused(epoch, sequence))
+                    .await;
+            }
             self.rewound = None;
             let file = ReceiptFile { statement: batch.parts().0.to_vec(), receipt };
             self.newest = Some((batch.epoch, batch.sequence, file));

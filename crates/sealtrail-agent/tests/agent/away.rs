@@ -182,12 +182,17 @@ async fn a_ledger_that_was_set_back_makes_nobody_give_up_a_batch() {
     let mut agent = world.start();
     log(&agent, 0..1).await;
     drained(&agent);
-    world.ledger.set(Mode::SetBack);
+    world.ledger.set(Mode::SetBack("unknown-epoch"));
     log(&agent, 1..3).await;
     // The process that began the epoch, and one that finds its batches.
-    for _ in 0..2 {
-        let said =
-            |status: &Snapshot| status.troubles.get("ledger").is_some_and(|said| said.contains("set back"));
+    for class in ["unknown-epoch", "seen-unknown"] {
+        world.ledger.set(Mode::SetBack(class));
+        let said = |status: &Snapshot| {
+            status
+                .troubles
+                .get("ledger")
+                .is_some_and(|said| said.contains("set back") && said.contains(class))
+        };
         let given_up = |status: &Snapshot| status.counter(Counter::BatchesRefused) > 0;
         eventually("told", || said(&agent.status()) || given_up(&agent.status()));
         assert!(!given_up(&agent.status()));

@@ -52,8 +52,8 @@ pub enum Mode {
     Between,
     /// Refuses every batch for good.
     Refuse,
-    /// Was set back to before the epochs that it is sent batches of.
-    SetBack,
+    /// Was set back to before what it is sent, and says so with this class.
+    SetBack(&'static str),
     /// Publishes another history than it shows the agent.
     OtherHistory,
     /// Refuses one batch for good.
@@ -301,7 +301,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     match answered {
         Ok((status, bytes)) => Ok(cbor(status, bytes)),
         Err(refusal) => {
-            let asked_for = matches!(state.mode(), Mode::Refuse | Mode::RefuseOpen | Mode::SetBack)
+            let asked_for = matches!(state.mode(), Mode::Refuse | Mode::RefuseOpen | Mode::SetBack(_))
                 || refusal.2 == "once";
             if refusal.0 == 422 && !asked_for {
                 state.violations.push(format!("{refusal:?}"));
@@ -522,8 +522,8 @@ fn batch(shared: &Shared, state: &mut State, bytes: &[u8], stored: &[u8]) -> Res
     if state.mode() == Mode::Refuse {
         return Err(refused("flood", "because"));
     }
-    if state.mode() == Mode::SetBack {
-        return Err(refused("unknown-epoch", "a backup was restored"));
+    if let Mode::SetBack(class) = state.mode() {
+        return Err(refused(class, "a backup was restored"));
     }
     if let Some(index) = state.index.get(&statement.identity()) {
         state.resubmitted += 1;

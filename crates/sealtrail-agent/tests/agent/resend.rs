@@ -198,12 +198,36 @@ async fn a_batch_that_was_refused_makes_no_resends_of_another_process() {
     let agent = world.start();
     world.ledger.set(Mode::Refuse);
     expect(&world, &agent, &one("again"), StatusCode::SERVICE_UNAVAILABLE).await;
-    drop(agent);
+    // With the close of the epoch comes a note that it was refused.
+    agent.shutdown();
     world.ledger.set(Mode::Good);
     let agent = world.start();
     expect(&world, &agent, &one("again"), StatusCode::OK).await;
     agent.shutdown();
     assert_eq!(world.ledger.state().bodies(), ["again"]);
+}
+
+/// What was refused and kept, and of which the process that died had no time to note it, may be taken when it comes again.
+#[tokio::test]
+async fn a_refused_batch_that_is_taken_after_all_makes_resends() {
+    let world = World::with("acknowledge = \"committed\"");
+    let agent = world.start();
+    world.ledger.set(Mode::Refuse);
+    expect(&world, &agent, &one("again"), StatusCode::SERVICE_UNAVAILABLE).await;
+    agent.shutdown();
+    // As a power failure leaves it: the first note of a settled batch and all behind it are gone.
+    let cut = cut_behind_batch(&world.state_dir());
+    assert!(cut > 0);
+    world.ledger.set(Mode::Good);
+    let agent = world.start();
+    expect(&world, &agent, &one("again"), StatusCode::OK).await;
+    agent.shutdown();
+    let state = world.ledger.state();
+    assert_eq!((state.bodies(), state.totals().resent), (vec!["again".to_owned()], 1));
+    // The close was refused too, and is nowhere else.
+    let kept = std::fs::read_dir(world.state_dir().join("refused")).unwrap();
+    let kept: Vec<_> = kept.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(kept.len() == 1 && kept[0].ends_with("-1.out"), "{kept:?}");
 }
 
 /// The host writes outbox files as it likes: it takes those of an agent with a key and ledger of its own.
@@ -296,4 +320,22 @@ async fn a_signed_body_holds_no_plain_digest_of_a_request() {
     let requests = world.ledger.state().requests.clone();
     assert_eq!(requests, [world.request_digest(&body)]);
     assert_ne!(requests, [sealtrail_core::hash::sha256(&[&body])]);
+}
+
+/// Cuts off what stands behind the first batch of the only outbox file; how many bytes.
+fn cut_behind_batch(state: &Path) -> usize {
+    let files: Vec<_> =
+        std::fs::read_dir(state.join("outbox")).unwrap().map(|file| file.unwrap().path()).collect();
+    let [path] = files.as_slice() else { panic!("{files:?}") };
+    let bytes = std::fs::read(path).unwrap();
+    let mut at = 20;
+    loop {
+        let length = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        let is_batch = bytes[at + 4] == 3;
+        at += 9 + length;
+        if is_batch {
+            std::fs::write(path, &bytes[..at]).unwrap();
+            return bytes.len() - at;
+        }
+    }
 }

@@ -37,10 +37,16 @@ impl Artefacts {
         let path = self.files.layout.artefact(&hash);
         if let Some(parent) = path.parent() {
             self.files.create_dir(&self.files.layout.artefacts(), parent)?;
-            if self.get(&hash)?.is_some() {
+            match self.get(&hash) {
                 // An earlier try may have come as far as the rename and no further.
-                self.files.disk.sync_dir(parent)?;
-                return Ok(hash);
+                Ok(Some(_)) => {
+                    self.files.disk.sync_dir(parent)?;
+                    return Ok(hash);
+                }
+                Ok(None) => {}
+                // Here are the bytes that it had.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+                Err(error) => return Err(error),
             }
         }
         // Dying before the rename leaves no artefact, and nothing refers to it yet; after it, an artefact that perhaps
@@ -56,7 +62,10 @@ impl Artefacts {
     pub(crate) fn get(&self, hash: &Hash) -> io::Result<Option<Vec<u8>>> {
         match self.files.disk.read(&self.files.layout.artefact(hash), ARTEFACT_BYTES_MAX) {
             Ok(bytes) if sha256(&[&bytes]) == *hash => Ok(Some(bytes)),
-            Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "an artefact was damaged")),
+            Ok(_) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("artefact `{}` was damaged", hex::encode(hash)),
+            )),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -74,6 +83,24 @@ mod tests {
 
     use super::*;
     use crate::storage::Layout;
+
+    #[test]
+    fn a_damaged_artefact_is_written_anew_by_whoever_has_it() {
+        let disk = SimDisk::new();
+        let files = Files::new(Arc::new(disk.clone()), Layout::new(Path::new("/ledger")));
+        for directory in [files.layout.artefacts(), files.layout.scratch()] {
+            create_dirs_durably(&disk, &directory).unwrap();
+        }
+        let health = Health::default();
+        let artefacts = Artefacts::new(files.clone(), health.clone());
+        let hash = artefacts.put(b"evidence").unwrap();
+        let file = files.disk.open(&files.layout.artefact(&hash)).unwrap();
+        sealtrail_env::write_at(file.as_ref(), b"E", 0).unwrap();
+        assert_eq!(artefacts.get(&hash).unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(artefacts.put(b"evidence").unwrap(), hash);
+        assert_eq!(artefacts.get(&hash).unwrap().as_deref(), Some(b"evidence".as_slice()));
+        assert!(health.failure().is_none());
+    }
 
     /// T28: an artefact that is there already, but perhaps not for ever, is made durable by whoever keeps it again.
     #[test]

@@ -307,7 +307,7 @@ mod tests {
 
     use sealtrail_core::entry::LedgerPart;
     use sealtrail_core::name::Name;
-    use sealtrail_core::segment::push_item;
+    use sealtrail_core::segment::{ITEM_HEAD_BYTES, push_item};
     use sealtrail_env::create_dirs_durably;
     use sealtrail_testkit::disk::{Op, SimDisk};
 
@@ -393,46 +393,105 @@ mod tests {
         }
     }
 
-    /// T28, found in a review: a body may hold what looks like an item. A power cut that left out a sector of it was then taken
-    /// for damage, and no trail of the ledger started again.
-    #[test]
-    fn what_a_body_holds_does_not_make_an_unfinished_write_damage() {
+    /// Three entries, of which the second has a body full of what looks like items; and where the second and the third begin.
+    fn three(before: usize) -> (SimDisk, Vec<u8>, usize, usize) {
         let mut items = Vec::new();
         while items.len() < 20_000 {
             push_item(&mut items, ItemKind::Entry, &entry(7));
             push_item(&mut items, ItemKind::Entry, &[0]);
         }
-        let mut cases = 0;
+        let disk = disk();
+        let mut writer = writer(&disk);
+        reserve(&mut writer, 0).unwrap();
+        let first = Entry { statement: &vec![1; 1_000 + before], ledger_part: PART }.encode();
+        assert!(writer.append(&[&Item { body: Default::default(), entry: first }]).is_ok());
+        let start = used(&disk).len();
+        let third = start + 2 * ITEM_HEAD_BYTES + items.len() + entry(2).len();
+        let second = Item { body: items.into(), entry: entry(2) };
+        assert!(writer.append(&[&second, &Item { body: Default::default(), entry: entry(3) }]).is_ok());
+        let mut whole = used(&disk);
+        whole.resize(whole.len().next_multiple_of(512), 0);
+        (disk, whole, start, third)
+    }
+
+    fn segment(disk: &SimDisk) -> Arc<dyn DiskFile> {
+        files(disk).disk.open(&files(disk).layout.segment(TRAIL, 0)).unwrap()
+    }
+
+    fn used(disk: &SimDisk) -> Vec<u8> {
+        let file = segment(disk);
+        let mut bytes = vec![0; used_bytes(file.as_ref(), 0, file.size().unwrap()).unwrap() as usize];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        bytes
+    }
+
+    /// T28, found in a review: a body may hold what looks like an item. A power cut that left out a sector of it was then taken
+    /// for damage, and no trail of the ledger started again.
+    #[test]
+    fn what_a_body_holds_does_not_make_an_unfinished_write_damage() {
+        let (mut cases, mut random) = (0, 1_u64);
         // Every place that an item can have in a sector.
         for before in 0..512 {
-            let disk = disk();
-            let mut writer = writer(&disk);
-            reserve(&mut writer, 0).unwrap();
-            let first = Entry { statement: &vec![1; 1_000 + before], ledger_part: PART }.encode();
-            assert!(writer.append(&[&Item { body: Default::default(), entry: first }]).is_ok());
-            let path = files(&disk).layout.segment(TRAIL, 0);
-            let file = files(&disk).disk.open(&path).unwrap();
-            let file_bytes = file.size().unwrap();
-            let start = used_bytes(file.as_ref(), 0, file_bytes).unwrap() as usize;
-            let second = Item { body: items.clone().into(), entry: entry(2) };
-            let third = Item { body: Default::default(), entry: entry(3) };
-            assert!(writer.append(&[&second, &third]).is_ok());
-            let end = used_bytes(file.as_ref(), 0, file.size().unwrap()).unwrap() as usize;
-            let mut whole = vec![0; end.next_multiple_of(512)];
-            file.read_exact_at(&mut whole[..end], 0).unwrap();
+            let (disk, whole, start, third) = three(before);
             // The sector that the second begins in holds the end of the first, so it was written before, without the second.
-            let sectors = (start / 512..end.div_ceil(512)).step_by(1 + before % 7);
-            for sector in sectors.chain([start / 512]) {
-                let from = (sector * 512).max(start);
+            let sectors = start / 512..whole.len() / 512;
+            let mut lost: Vec<Vec<usize>> =
+                sectors.clone().step_by(1 + before % 7).chain([start / 512]).map(|one| vec![one]).collect();
+            for several in 2..10 {
+                let some = (0..several).map(|_| {
+                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    sectors.start + (random >> 33) as usize % sectors.len()
+                });
+                lost.push(some.collect());
+            }
+            // The last page and the first, between which all is there.
+            lost.push(
+                sectors
+                    .clone()
+                    .filter(|sector| sector / 8 == start / 4096 || sector + 9 > sectors.end)
+                    .collect(),
+            );
+            for lost in lost {
                 let mut torn = whole.clone();
-                torn[from..(sector + 1) * 512].fill(0);
-                write_at(file.as_ref(), &torn, 0).unwrap();
-                let third = start + 9 + items.len() + 9 + entry(2).len();
-                let expected = if torn == whole { 3 } else { 1 + u64::from(from >= third) };
-                assert_eq!(count(&found(&disk)), expected, "sector {sector}, {start} to {end}");
+                for sector in &lost {
+                    torn[(sector * 512).max(start)..(sector + 1) * 512].fill(0);
+                }
+                write_at(segment(&disk).as_ref(), &torn, 0).unwrap();
+                let first = torn.iter().zip(&whole).position(|(torn, whole)| torn != whole);
+                let expected = first.map_or(3, |at| 1 + u64::from(at >= third));
+                assert_eq!(count(&found(&disk)), expected, "sectors {lost:?}, {start} to {third}");
                 cases += 1;
             }
         }
         println!("unfinished writes told from damage: {cases} of {cases}");
+    }
+
+    /// T27, found in a review: a flipped bit of a length led to where nothing stood, and the whole entries behind were cut off.
+    #[test]
+    fn a_flipped_bit_before_whole_entries_is_no_unfinished_write() {
+        let (mut refused, mut beyond) = (0, 0);
+        for before in (0..512).step_by(37) {
+            let (disk, whole, start, third) = three(before);
+            let entry_at = third - ITEM_HEAD_BYTES - entry(2).len();
+            let heads = (start..start + ITEM_HEAD_BYTES).chain(entry_at..entry_at + ITEM_HEAD_BYTES);
+            for at in heads.chain((start..third).step_by(997)) {
+                for bit in 0..8 {
+                    let mut damaged = whole.clone();
+                    damaged[at] ^= 1 << bit;
+                    write_at(segment(&disk).as_ref(), &damaged, 0).unwrap();
+                    let result = recover(&files(&disk), TRAIL, LIMITS, 0, &mut |_| Ok(()));
+                    match result.map(|found| count(&found)) {
+                        Err(RecoveryError::Damaged { .. }) => refused += 1,
+                        // A length that leads beyond the end is what an unfinished write has.
+                        Ok(1) if at - start < 4 || at - entry_at < 4 => beyond += 1,
+                        other => panic!("byte {at}, bit {bit}, {start} to {third}: {other:?}"),
+                    }
+                }
+            }
+        }
+        println!(
+            "flipped bits refused: {refused}; lengths that lead beyond the end, taken for unfinished: {beyond}"
+        );
+        assert!(refused > 10 * beyond, "{refused} {beyond}");
     }
 }

@@ -236,117 +236,85 @@ pub(crate) fn valid_prefix(
     }
 }
 
-/// Whether what stands at `stopped` is no unfinished write but was damaged later: a whole item follows before `end`, and no
-/// sector between them is blank. A write that the power failed under leaves out whole sectors, and those were zeros.
+/// Whether what stands at `stopped` is no unfinished write but was damaged later. A write that the power failed under leaves out
+/// whole sectors, and those were zeros; one that a process died under ends somewhere. So up to the first blank sector all was
+/// written, and where it does not hold together there, or a whole item stands behind it, it was damaged.
 ///
 /// What follows is found by the lengths in heads, which the ledger writes; what agents send it may look like anything.
 ///
 /// # Errors
 /// Disk trouble.
 pub(crate) fn is_damaged(file: &dyn DiskFile, stopped: u64, end: u64) -> io::Result<bool> {
-    let follower = match head_at(file, stopped, end)? {
-        Some(_) => follower_by_heads(file, stopped, end)?,
-        None => follower_by_search(file, stopped, end)?,
-    };
-    match follower {
-        Some(follower) => Ok(!is_unfinished(file, stopped, follower, end)?),
-        None => Ok(false),
+    if lacks_length(file, stopped)? {
+        return Ok(false);
     }
+    let end = first_blank_sector(file, stopped, end)?.unwrap_or(end);
+    let mut at = stopped;
+    while at.saturating_add(ITEM_HEAD_BYTES as u64) <= end {
+        if at > stopped && read_item(file, at, end, &ITEMS)?.is_some() {
+            return Ok(true);
+        }
+        match head_at(file, at)? {
+            Some(head) => at += ITEM_HEAD_BYTES as u64 + u64::from(head.length),
+            None if at > stopped => return Ok(true),
+            None => return has_whole_entry(file, stopped, end),
+        }
+    }
+    Ok(false)
 }
 
 /// What stands between others.
 const ITEMS: [ItemKind; 2] = [ItemKind::Body, ItemKind::Entry];
 
 /// The head of an item that stands between others.
-fn head_at(file: &dyn DiskFile, at: u64, end: u64) -> io::Result<Option<ItemHead>> {
-    if at.saturating_add(ITEM_HEAD_BYTES as u64) > end {
-        return Ok(None);
-    }
+fn head_at(file: &dyn DiskFile, at: u64) -> io::Result<Option<ItemHead>> {
     let mut head = [0; ITEM_HEAD_BYTES];
     file.read_exact_at(&mut head, at)?;
     Ok(ItemHead::decode(head).ok().flatten().filter(|head| ITEMS.contains(&head.kind)))
 }
 
-/// The first whole item behind the one at `stopped`, from each to where its head says the next one stands.
-fn follower_by_heads(file: &dyn DiskFile, stopped: u64, end: u64) -> io::Result<Option<u64>> {
-    let mut at = stopped;
-    while let Some(head) = head_at(file, at, end)? {
-        at += ITEM_HEAD_BYTES as u64 + u64::from(head.length);
-        if read_item(file, at, end, &ITEMS)?.is_some() {
-            return Ok(Some(at));
-        }
-    }
-    Ok(None)
-}
-
-/// The first whole entry behind `stopped`, where the head itself does not hold and nobody knows what it said.
-fn follower_by_search(file: &dyn DiskFile, stopped: u64, end: u64) -> io::Result<Option<u64>> {
-    let bytes = longest_item_at(file, stopped, end)?;
-    for (skip, head) in bytes.array_windows().enumerate().skip(1) {
-        let Ok(Some(head)) = ItemHead::decode(*head) else { continue };
+/// Whether a whole entry stands anywhere behind `stopped`, where the head itself does not hold and nobody knows what it said.
+fn has_whole_entry(file: &dyn DiskFile, stopped: u64, end: u64) -> io::Result<bool> {
+    let longest = (2 * ITEM_HEAD_BYTES + ENTRY_BYTES_MAX) as u64 + u64::from(STORED_BYTES_MAX);
+    // Some 16 MiB at most.
+    let mut bytes = vec![0; end.saturating_sub(stopped).min(longest) as usize];
+    file.read_exact_at(&mut bytes, stopped)?;
+    Ok(bytes.array_windows().enumerate().skip(1).any(|(skip, head)| {
+        let Ok(Some(head)) = ItemHead::decode(*head) else { return false };
         let payload = bytes.get(skip + ITEM_HEAD_BYTES..).unwrap_or_default();
         let payload = payload.get(..head.length as usize);
-        if head.kind == ItemKind::Entry && payload.is_some_and(|payload| head.crc_matches(payload)) {
-            return Ok(Some(stopped + skip as u64));
-        }
-    }
-    Ok(None)
+        head.kind == ItemKind::Entry && payload.is_some_and(|payload| head.crc_matches(payload))
+    }))
 }
 
-/// The bytes of the longest item that can stand here, with what follows it of its batch; some 16 MiB at most.
-fn longest_item_at(file: &dyn DiskFile, at: u64, end: u64) -> io::Result<Vec<u8>> {
-    let longest = (2 * ITEM_HEAD_BYTES + ENTRY_BYTES_MAX) as u64 + u64::from(STORED_BYTES_MAX);
-    let mut bytes = vec![0; end.saturating_sub(at).min(longest) as usize];
-    file.read_exact_at(&mut bytes, at)?;
-    Ok(bytes)
+/// Whether an item begins so near the end of a sector that a length of two bytes or three may have been left out with it: what
+/// is left leads anywhere. Of one byte no item needs the first.
+fn lacks_length(file: &dyn DiskFile, at: u64) -> io::Result<bool> {
+    let left = SECTOR_BYTES - (at % SECTOR_BYTES as u64) as usize;
+    let mut beginning = [0; LENGTH_BYTES];
+    let Some(beginning) = beginning.get_mut(..left).filter(|_| (2..LENGTH_BYTES).contains(&left)) else {
+        return Ok(false);
+    };
+    file.read_exact_at(beginning, at)?;
+    Ok(beginning.iter().all(|byte| *byte == 0))
 }
 
-/// Whether a sector was left out between `stopped` and the whole item at `follower`.
-fn is_unfinished(file: &dyn DiskFile, stopped: u64, follower: u64, end: u64) -> io::Result<bool> {
-    // A length of which the beginning stands in the sector before, and may be what was left out, leads anywhere.
-    let left = SECTOR_BYTES - (stopped % SECTOR_BYTES as u64) as usize;
-    let mut beginning = [0xff; LENGTH_BYTES];
-    if let Some(beginning) = beginning.get_mut(..left.min(LENGTH_BYTES)) {
-        file.read_exact_at(beginning, stopped)?;
-    }
-    let straddles = left < LENGTH_BYTES && beginning.iter().take(left).all(|byte| *byte == 0);
-    if straddles && lacks_only_length(&longest_item_at(file, stopped, end)?, left) {
-        return Ok(true);
-    }
-    has_blank_sector(file, stopped, if straddles { end } else { follower })
-}
-
-/// Whether one of the sectors is blank that these bytes of a file reach into, the first of them as far as they are in it. An
+/// The first sector that is blank, of those that these bytes of a file reach into, the first one as far as they are in it. An
 /// item may begin with zeros, fewer than its length has bytes.
-fn has_blank_sector(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
-    let sector = SECTOR_BYTES as u64;
+fn first_blank_sector(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<Option<u64>> {
     let file_bytes = file.size()?;
-    let blank = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
-    let mut at = from;
     let mut bytes = [0; SECTOR_BYTES];
+    let mut at = from;
     while at < to {
-        let next = (at / sector + 1) * sector;
+        let next = (at / SECTOR_BYTES as u64 + 1) * SECTOR_BYTES as u64;
         let Some(part) = bytes.get_mut(..(next - at) as usize).filter(|_| next <= file_bytes) else { break };
         file.read_exact_at(part, at)?;
-        if part.len() >= LENGTH_BYTES && blank(part) {
-            return Ok(true);
+        if part.len() >= LENGTH_BYTES && part.iter().all(|byte| *byte == 0) {
+            return Ok(Some(at));
         }
         at = next;
     }
-    Ok(false)
-}
-
-/// Whether these bytes begin with an item that is whole but for the first `lost` bytes of its length, which are zero.
-fn lacks_only_length(bytes: &[u8], lost: usize) -> bool {
-    let Some((head, payload)) = bytes.split_first_chunk::<ITEM_HEAD_BYTES>() else { return false };
-    let mut some_length = *head;
-    if let Some(length) = some_length.first_chunk_mut::<LENGTH_BYTES>() {
-        *length = 1u32.to_be_bytes();
-    }
-    let Ok(Some(item)) = ItemHead::decode(some_length) else { return false };
-    let low = head.iter().take(LENGTH_BYTES).fold(0, |length, byte| length << 8 | usize::from(*byte));
-    let step = 1 << (8 * (LENGTH_BYTES - lost));
-    item.crc_matches_one(payload, (low..=payload.len()).step_by(step))
+    Ok(None)
 }
 
 /// How many bytes from `start` on are not a preallocated area: up to the last one that is not zero.

@@ -20,8 +20,8 @@ import measure
 from road import Fault, Tally, compare, until
 
 # What a connection may cost: buffers, HTTP/2's tables, its task. Over gRPC 16 calls of 16 KiB more; at the ledger 8 answers
-# of which 48 KiB each wait to be read.
-CONNECTION_KIB, CALLS_KIB, ANSWERS_KIB = 64, 16 * 16, 8 * 48
+# of which 48 KiB each wait to be read, and its window of bodies.
+CONNECTION_KIB, CALLS_KIB, ANSWERS_KIB, WINDOW_KIB = 64, 16 * 16, 8 * 48, 64
 
 # Memory for requests that are arriving: the agent's MEMORY_BYTES_MAX, the ledger's http.memory_bytes_max.
 BODIES_MIB = {"agent": 64, "ledger": 128}
@@ -80,7 +80,7 @@ def bounds(places):
     agent's two listeners and the ledger's one."""
     return {
         "agent": BODIES_MIB["agent"] + places * (2 * CONNECTION_KIB + CALLS_KIB) / 1024,
-        "ledger": BODIES_MIB["ledger"] + places * (CONNECTION_KIB + ANSWERS_KIB) / 1024,
+        "ledger": BODIES_MIB["ledger"] + places * (CONNECTION_KIB + ANSWERS_KIB + WINDOW_KIB) / 1024,
     }
 
 

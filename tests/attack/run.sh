@@ -4,6 +4,7 @@
 # dribble    connections held for nothing, of all kinds and from several processes: 1,000, in the soak 10,000
 # flood      ten times an honest application's requests, then as many as can be, past a ledger that stands still
 # babble     HTTP/2 frames that ask for nothing, as fast as they are taken
+# upload     bodies that do not end: the memory for them is full, and the windows of 1,000 connections
 # bombs      requests that unpack to 512 MiB, too deep, too large, or said to be
 # nonsense   a ledger that answers garbage, hugely, slowly, or for another
 #
@@ -25,5 +26,6 @@ options="--seed $seed ${2:-}"
 run_cases "$attack/dribble.py $options" \
     "$attack/flood.py $options" \
     "$attack/babble.py $options" \
+    "$attack/upload.py $options" \
     "$attack/bombs.py $options" \
     "$attack/nonsense.py $options"

@@ -9,9 +9,9 @@
 # nonsense   a ledger that answers garbage, hugely, slowly, or for another
 #
 # Honest requests are acknowledged, their 99th percentile stays within twice its usual and an allowance (half a second; in
-# the soak 50 ms, for which it needs the machine to itself), memory is bounded, places are free again within 15 s, and all
-# that was acknowledged is exported exactly once. A failing case names its seed and keeps its directory. Seeds are new in
-# each run; ATTACK_SEED=… repeats one.
+# the soak 50 ms, for which it needs the machine to itself), memory is bounded, places of strangers are free again within
+# 15 s and newcomers served from the first moment on while attackers stay, and all that was acknowledged is exported exactly
+# once. A failing case names its seed and keeps its directory. Seeds are new in each run; ATTACK_SEED=… repeats one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=${1:-python3}

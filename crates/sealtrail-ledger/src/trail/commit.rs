@@ -187,6 +187,7 @@ mod tests {
 
     /// T27: a leaf that memory or processor got wrong is not signed, and nothing is after it.
     #[test]
+    #[expect(clippy::print_stdout, reason = "tells how many it counted")]
     fn a_flipped_bit_is_not_signed() {
         let class = Name::new("t").unwrap();
         let mut state = 27_u64;

@@ -92,8 +92,8 @@ async fn bodies_that_nobody_reads_yet_are_short() {
         match kind {
             4 => {
                 let entries = payload.as_chunks::<6>().0.iter();
-                let size = entries.filter(|entry| entry[..2] == [0, 4]).map(|entry| number(&entry[2..]));
-                of_stream = size.last().unwrap_or(of_stream);
+                let mut size = entries.filter(|entry| entry[..2] == [0, 4]).map(|entry| number(&entry[2..]));
+                of_stream = size.next_back().unwrap_or(of_stream);
             }
             8 => of_connection += number(&payload),
             _ => {}

@@ -1,6 +1,6 @@
-"""Clients that send HTTP/2 frames which ask for nothing (SETTINGS, PING, WINDOW_UPDATE) as fast as they are taken, at the
-agent's gRPC address and the ledger's, from several processes, while an honest application goes on: babble.py [--soak]
-[--seed N].
+"""Clients that send HTTP/2 frames which ask for nothing (SETTINGS, PING, WINDOW_UPDATE) as fast as they are taken, alone or
+with a byte of a call in between, at the agent's gRPC address and the ledger's, from several processes, while an honest
+application goes on: babble.py [--soak] [--seed N].
 
 They are put out, come again (babblers.py), and change little for others: the application's requests are acknowledged, and
 the ledger is read, in about the time that they take while the same flood goes to somebody who throws it away.
@@ -12,6 +12,7 @@ import sys
 import time
 
 import measure
+from babblers import KINDS
 from road import Fault, Tally, compare, get, until
 
 # What a connection may cost, with a call on every fourth; what honest requests take meanwhile.
@@ -110,8 +111,9 @@ def attack(place, count, processes, seconds, allowance, source):
     measure.judge_p99(read_before, read_during, allowance)
     out = put_out(road)
     print(f"  put out: {out}", flush=True)
-    if figures["put out"] < count or min(out.values()) < count // 2:
-        raise Fault(f"of {figures['opened']} connections that ask for nothing {figures['put out']} were put out")
+    each = min(figures[kind.__name__] for kind in KINDS)
+    if each < count // len(KINDS) or min(out.values()) < count // 2:
+        raise Fault(f"of {figures['opened']} connections that ask for nothing {figures['put out']} were put out, {each} of a kind")
     honest.finish()
     until("the outbox is empty", lambda: not road.metric("sealtrail_agent_outbox_pending_batches"))
     road.stop()

@@ -2,10 +2,11 @@
 SECONDS PORT…
 
 The clients are divided among the ports and the kinds of frames; whoever is put out comes again at once. At the end, figures
-as JSON: connections opened and put out, MiB sent.
+as JSON: connections opened, put out, and put out of each kind, MiB sent.
 """
 
 import collections
+import itertools
 import json
 import random
 import select
@@ -40,7 +41,16 @@ def updates_of_a_stream():
         yield wire.frame(wire.WINDOW_UPDATE, 1, struct.pack(">I", 1)) * FRAMES
 
 
-KINDS = [settings, pings, window_updates, updates_of_a_stream]
+def pings_in_calls():
+    """Sixteen PINGs and a byte of a call that is slow, again and again, then the next call."""
+    for stream in itertools.count(1, 2):
+        begin = wire.headers(stream, wire.EXPORT, wire.GRPC) + wire.frame(wire.DATA, stream, struct.pack(">BI", 0, FRAMES))
+        slow = wire.frame(wire.PING, 0, b"12345678") * 16 + wire.frame(wire.DATA, stream, b"a")
+        yield begin + slow * (FRAMES // 17)
+        yield wire.frame(wire.RST_STREAM, stream, struct.pack(">I", 8))
+
+
+KINDS = [settings, pings, window_updates, updates_of_a_stream, pings_in_calls]
 
 
 def endless(kind):
@@ -93,6 +103,7 @@ class Babblers:
                     self.poll.unregister(descriptor)
                     sock.close()
                     self.figures["put out"] += 1
+                    self.figures[kind.__name__] += 1
                     self.connect(port, kind)
 
 
@@ -101,7 +112,8 @@ def main():
     babblers = Babblers(count, seed, list(map(int, sys.argv[4:])))
     babblers.run(time.monotonic() + float(sys.argv[3]))
     figures = babblers.figures
-    print(json.dumps({"opened": figures["opened"], "put out": figures["put out"], "MiB": figures["bytes"] >> 20}))
+    kinds = {kind.__name__: figures[kind.__name__] for kind in KINDS}
+    print(json.dumps({"opened": figures["opened"], "put out": figures["put out"], **kinds, "MiB": figures["bytes"] >> 20}))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 They send a byte every few seconds, end neither head nor body, open HTTP/2 connections and streams and leave them so, take
 requests back, read no answers, and come again when they are put out (dribblers.py), at all three listeners. Meanwhile an
-honest application's requests are acknowledged in about their usual time. Then the attackers fall silent and stay: within
-15 s their places are free all the same.
+honest application's requests are acknowledged in about their usual time. Then the attackers fall silent, and none of them
+hangs up: from then on clients with new connections are served in their usual time, and within 15 s the places of all
+strangers are free. Whoever was served and reads no answer keeps his place until another needs it; so the same once more
+where all places are held by these.
 
 The short form has fewer of them, and processes that may open 512 files: so places are fewer than attackers there, too, and
 files have to be opened in spite of them.
@@ -20,8 +22,8 @@ import measure
 from road import Fault, Tally, compare, until
 
 # What a connection may cost: buffers, HTTP/2's tables, its task. Over gRPC 16 calls of 16 KiB more; at the ledger 8 answers
-# of which 48 KiB each wait to be read.
-CONNECTION_KIB, CALLS_KIB, ANSWERS_KIB = 64, 16 * 16, 8 * 48
+# of which 48 KiB each wait to be read, and its window of bodies.
+CONNECTION_KIB, CALLS_KIB, ANSWERS_KIB, WINDOW_KIB = 64, 16 * 16, 8 * 48, 64
 
 # Memory for requests that are arriving: the agent's MEMORY_BYTES_MAX, the ledger's http.memory_bytes_max.
 BODIES_MIB = {"agent": 64, "ledger": 128}
@@ -36,11 +38,11 @@ SLOTS_BACK_S = 15
 class Attackers:
     """Processes of dribblers."""
 
-    def __init__(self, road, processes, count, seed):
+    def __init__(self, road, processes, count, seed, kinds=""):
         ports = [road.http_port, road.grpc_port, road.ledger_port]
         self.children, self.figures = [], [{} for _ in range(processes)]
         for number in range(processes):
-            command = [sys.executable, "tests/attack/dribblers.py", count // processes, seed + number, *ports, road.trail]
+            command = [sys.executable, "tests/attack/dribblers.py", count // processes, seed + number, *ports, road.trail, kinds]
             child = subprocess.Popen(
                 list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
             )
@@ -80,11 +82,12 @@ def bounds(places):
     agent's two listeners and the ledger's one."""
     return {
         "agent": BODIES_MIB["agent"] + places * (2 * CONNECTION_KIB + CALLS_KIB) / 1024,
-        "ledger": BODIES_MIB["ledger"] + places * (CONNECTION_KIB + ANSWERS_KIB) / 1024,
+        "ledger": BODIES_MIB["ledger"] + places * (CONNECTION_KIB + ANSWERS_KIB + WINDOW_KIB) / 1024,
     }
 
 
 def attack(place, count, processes, seconds, descriptors, allowance, random):
+    places = PLACES_OF_512 if descriptors else PLACES
     # Outbox files of 512 KiB, so that new ones are opened all the time.
     road = place.road(place.dir / "dribble", outbox="bytes_max = 2097152", batch="")
     road.start_ledger(before=measure.limited(descriptors))
@@ -99,6 +102,7 @@ def attack(place, count, processes, seconds, descriptors, allowance, random):
         honest.p99_over(1)
         requests, before = honest.p99_over(seconds)
         print(f"  before: {requests} honest requests, p99 {before * 1000:.0f} ms", flush=True)
+        usual = Newcomers(road, tally).p99_over(seconds)
         held = {name: measure.sockets(process) for name, process in attacked.items()}
         base = {name: measure.reset_peak(process) for name, process in attacked.items()}
         refusals = tally.refusals.total()
@@ -117,16 +121,22 @@ def attack(place, count, processes, seconds, descriptors, allowance, random):
             f"refused {dict(tally.refusals)}; {read} reads of the ledger, {again} tries again, {failed} failed, p99 {read_p99 * 1000:.0f} ms",
             flush=True,
         )
-        if attackers.total("held") < min(count, 3 * (PLACES_OF_512 if descriptors else PLACES)) // 2:
+        if attackers.total("held") < min(count, 3 * places) // 2:
             raise Fault("so few connections were held that this was no attack")
         if failed:
             raise Fault(f"{failed} of {read + failed} who wanted to read the ledger could not")
         measure.judge_p99(before, during, allowance)
-        seconds_back = silence(attackers, attacked, held)
-        print(f"  after: places were back {seconds_back:.1f} s after the attackers fell silent", flush=True)
+        silence(road, tally, attackers, attacked, held, usual, allowance)
+        attackers.end()
+        attackers = Attackers(road, processes, count, random.randrange(1 << 30), "unread")
+        until("all have asked for much", lambda: attackers.total("opened") >= count, patience=120, pause=0.1)
+        time.sleep(seconds)
+        if min(map(measure.sockets, attacked.values())) < places:
+            raise Fault("places were left: this was no attack")
+        silence(road, tally, attackers, attacked, held, usual, allowance)
         attackers.end()
         until("descriptors are what they were", lambda: within(attacked, held, 4), patience=10)
-        limit = bounds(PLACES_OF_512 if descriptors else PLACES)
+        limit = bounds(places)
         told = [
             measure.judge_memory(name, base[name], measure.peak_mib(process), limit[name])
             for name, process in attacked.items()
@@ -153,16 +163,50 @@ def within(attacked, held, more):
     return all(measure.sockets(process) <= held[name] + more for name, process in attacked.items())
 
 
-def silence(attackers, attacked, held):
-    """Seconds until the attackers' places are free, although they stay."""
+class Newcomers:
+    """Clients that connect anew for each request to the agent, and a reader of the ledger."""
+
+    def __init__(self, road, tally):
+        self.clients = measure.Honest(road, tally, measure.newcomers)
+        self.reader = measure.Reader(road.ledger_port)
+
+    def p99_over(self, seconds, since=None):
+        """The 99th percentiles at the agent, from then on, and at the ledger."""
+        requests, p99 = self.clients.p99_over(seconds, since)
+        read, again, failed, read_p99 = self.reader.finish()
+        self.clients.finish()
+        print(
+            f"    {requests} requests over new connections, p99 {p99 * 1000:.0f} ms; {read} reads of the ledger, {again} tries "
+            f"again, {failed} failed, p99 {read_p99 * 1000:.0f} ms",
+            flush=True,
+        )
+        if failed:
+            raise Fault(f"{failed} of {read + failed} who wanted to read the ledger could not")
+        return {"agent": p99, "ledger": read_p99}
+
+
+def silence(road, tally, attackers, attacked, held, usual, allowance):
+    """The attackers fall silent and stay; strangers have no places after a while, newcomers are served meanwhile."""
     attackers.say("hold")
-    begun = time.monotonic()
+    silent, newcomers = time.monotonic(), Newcomers(road, tally)
+    sockets = {name: measure.sockets(process) for name, process in attacked.items()}
+    # Newcomers may have a connection more.
+    free = lambda: within(attacked, held, 6 + attackers.total("unread"))
     try:
-        until("places are free again", lambda: within(attacked, held, 4), patience=SLOTS_BACK_S, pause=0.1)
+        until("places are free again", free, patience=SLOTS_BACK_S, pause=0.1)
     except Fault:
         now = {name: measure.sockets(process) for name, process in attacked.items()}
         raise Fault(f"{SLOTS_BACK_S} s after the attackers fell silent there are sockets {now}, {held} before") from None
-    return time.monotonic() - begun
+    back = time.monotonic() - silent
+    after = newcomers.p99_over(silent + SLOTS_BACK_S - time.monotonic(), since=silent)
+    now = {name: measure.sockets(process) for name, process in attacked.items()}
+    print(
+        f"  silent: sockets {sockets}, of strangers none after {back:.1f} s; after {SLOTS_BACK_S} s {now}, {attackers.total('held')} "
+        f"attackers still there",
+        flush=True,
+    )
+    for name, p99 in after.items():
+        measure.judge_p99(usual[name], p99, allowance)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A process full of clients that hold connections for nothing: dribblers.py COUNT SEED HTTP GRPC LEDGER TRAIL [PAUSE_S]
+"""A process full of clients that hold connections for nothing: dribblers.py COUNT SEED HTTP GRPC LEDGER TRAIL [KINDS]
 
-Each client sends a little every few seconds and reads what comes; whoever is put out comes again. A line `hold` on standard
+KINDS is part of their names. Each client sends a little every few seconds and reads what comes; whoever is put out comes again. A line `hold` on standard
 input: nobody sends or comes again any more, everybody stays; `end`: all go. Every answer to a line, and once a second,
 figures are printed as JSON.
 """
@@ -16,6 +16,9 @@ import sys
 import time
 
 import wire
+
+# Between two bytes, about.
+PAUSE_S = 3.0
 
 PROTOBUF = "application/x-protobuf"
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
@@ -48,10 +51,9 @@ def kinds(http, grpc, ledger, trail):
 
 
 class Dribblers:
-    def __init__(self, count, seed, ports, trail, pause):
+    def __init__(self, count, seed, ports, trail, names):
         self.random = random.Random(seed)
-        self.kinds = list(kinds(*ports, trail).items())
-        self.pause = pause
+        self.kinds = [(name, kind) for name, kind in kinds(*ports, trail).items() if names in name]
         self.poll = select.epoll()
         self.open = {}
         self.due = []
@@ -63,7 +65,7 @@ class Dribblers:
             heapq.heappush(self.due, (begun + number / count, number, self.random.randrange(len(self.kinds))))
 
     def wait(self):
-        return self.random.uniform(0.5, 1.5) * self.pause
+        return self.random.uniform(0.5, 1.5) * PAUSE_S
 
     def connect(self, number, kind):
         name, (port, script, reads) = self.kinds[kind]
@@ -122,9 +124,6 @@ class Dribblers:
     def hold(self):
         self.holding = True
         self.due.clear()
-        # Whoever was served and does not read has a place until somebody else needs it.
-        for descriptor in [d for d, (*_, reads) in self.open.items() if not reads]:
-            self.leave(descriptor)
 
     def run(self):
         self.poll.register(sys.stdin.fileno(), select.EPOLLIN)
@@ -147,13 +146,13 @@ class Dribblers:
                 self.hold()
             if now - told >= 1:
                 told = now
-                print(json.dumps({"held": len(self.open), **self.figures}), flush=True)
+                unread = sum(not reads for *_, reads in self.open.values())
+                print(json.dumps({"held": len(self.open), "unread": unread, **self.figures}), flush=True)
 
 
 def main():
     count, seed, http, grpc, ledger = map(int, sys.argv[1:6])
-    pause = float(sys.argv[7]) if len(sys.argv) > 7 else 3.0
-    Dribblers(count, seed, (http, grpc, ledger), sys.argv[6], pause).run()
+    Dribblers(count, seed, (http, grpc, ledger), sys.argv[6], "".join(sys.argv[7:])).run()
 
 
 if __name__ == "__main__":

@@ -62,15 +62,41 @@ class Fresh(Client):
         return told
 
 
-class Honest:
-    """An application of three clients (HTTP, HTTP with new connections, gRPC) at a steady pace. A request's time is from the
-    moment it was due to its acknowledgement, all tries in between included."""
+class FreshCalls(Calls):
+    """The same over gRPC."""
 
-    def __init__(self, road, tally):
+    def __init__(self, port, tally):
+        super().__init__(port, tally)
+        self.port = port
+
+    def send(self, body):
+        self.close()
+        # gRPC would take a connection that there is from any channel of the same options.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}", options)
+        self.call = self.channel.unary_unary(EXPORT)
+        return super().send(body)
+
+
+def application(road, tally):
+    """HTTP, HTTP with new connections, gRPC."""
+    return [Client(road.http_port, tally), Fresh(road.http_port, tally), Calls(road.grpc_port, tally)]
+
+
+def newcomers(road, tally):
+    """Nobody of them has a place before a request."""
+    return [Fresh(road.http_port, tally), FreshCalls(road.grpc_port, tally)]
+
+
+class Honest:
+    """Clients at a steady pace. A request's time is from the moment it was due to its acknowledgement, all tries in between
+    included."""
+
+    def __init__(self, road, tally, clients=application):
         self.tally = tally
         self.times = []
         self.ending = threading.Event()
-        clients = [Client(road.http_port, tally), Fresh(road.http_port, tally), Calls(road.grpc_port, tally)]
+        clients = clients(road, tally)
         self.threads = [threading.Thread(target=self._work, args=(client,), daemon=True) for client in clients]
         for thread in self.threads:
             thread.start()
@@ -91,10 +117,10 @@ class Honest:
         finally:
             client.close()
 
-    def p99_over(self, seconds):
-        """Requests in the coming seconds: how many, and the 99th percentile of their times in s."""
-        begun = time.monotonic()
-        time.sleep(seconds)
+    def p99_over(self, seconds, since=None):
+        """Requests in the coming seconds, or from `since` on: how many, and the 99th percentile of their times in s."""
+        begun = since or time.monotonic()
+        time.sleep(max(0.0, seconds))
         self.tally.check()
         times = sorted(took for done, took in self.times if done >= begun)
         if not times:

@@ -43,8 +43,10 @@ const STREAMS_MAX: u32 = 8;
 /// connection that reads nothing of what it asks for holds 384 KiB.
 const SEND_BYTES_MAX: usize = 16 << 10;
 
-/// Buffer of an HTTP/2 stream and connection: a batch of 1,000 records arrives without waiting for an update.
-const WINDOW_BYTES: u32 = 1 << 20;
+/// Most bytes of bodies on an HTTP/2 connection, all streams together, that came and wait to be read: for room in the
+/// memory, say, of which they are no part yet. A client may send so many before it has read any other number (RFC 9113
+/// section 6.9.2). They are on their way again in a round trip, and those who speak HTTP/2 here stand next to the ledger.
+const WINDOW_BYTES: u32 = (64 << 10) - 1;
 
 /// How long to wait after the system refused a connection, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

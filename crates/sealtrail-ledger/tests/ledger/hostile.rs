@@ -118,6 +118,37 @@ async fn answers_that_nobody_reads_keep_no_file_open() {
     drop(clients);
     // The lock, and the segments that are being written.
     assert!(unread <= 8, "{unread} files open for answers that nobody reads, {} without", open());
+
+/// What comes on a connection before anybody reads it is in no budget, so it is little: the window that the ledger gives.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_nobody_reads_yet_are_short() {
+    let home = Home::new();
+    let running = home.start_with(fast()).await;
+    let mut stream = TcpStream::connect(running.client.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    // Whoever says nothing gets all windows at once: SETTINGS_INITIAL_WINDOW_SIZE (4), WINDOW_UPDATE (8) of stream 0.
+    let (mut of_stream, mut of_connection) = (65_535_u64, 65_535_u64);
+    let mut read = async || {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let mut payload = vec![0; usize::from(head[2])];
+        stream.read_exact(&mut payload).await.unwrap();
+        (head[3], payload)
+    };
+    while let Ok((kind, payload)) = tokio::time::timeout(Duration::from_millis(500), read()).await {
+        let number = |bytes: &[u8]| u64::from(u32::from_be_bytes(bytes.try_into().unwrap()));
+        match kind {
+            4 => {
+                let entries = payload.as_chunks::<6>().0.iter();
+                let mut size = entries.filter(|entry| entry[..2] == [0, 4]).map(|entry| number(&entry[2..]));
+                of_stream = size.next_back().unwrap_or(of_stream);
+            }
+            8 => of_connection += number(&payload),
+            _ => {}
+        }
+    }
+    assert!(of_connection < 64 << 10, "a connection may send {of_connection} bytes that are not read");
+    assert!(of_stream < 64 << 10, "a stream may send {of_stream} bytes that are not read");
     running.close().await;
 }
 

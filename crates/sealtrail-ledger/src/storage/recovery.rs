@@ -428,6 +428,7 @@ mod tests {
     /// T28, found in a review: a body may hold what looks like an item. A power cut that left out a sector of it was then taken
     /// for damage, and no trail of the ledger started again.
     #[test]
+    #[expect(clippy::print_stdout, reason = "tells how many it counted")]
     fn what_a_body_holds_does_not_make_an_unfinished_write_damage() {
         let (mut cases, mut random) = (0, 1_u64);
         // Every place that an item can have in a sector.
@@ -468,6 +469,7 @@ mod tests {
 
     /// T27, found in a review: a flipped bit of a length led to where nothing stood, and the whole entries behind were cut off.
     #[test]
+    #[expect(clippy::print_stdout, reason = "tells how many it counted")]
     fn a_flipped_bit_before_whole_entries_is_no_unfinished_write() {
         let (mut refused, mut beyond) = (0, 0);
         for before in (0..512).step_by(37) {

@@ -118,6 +118,8 @@ async fn answers_that_nobody_reads_keep_no_file_open() {
     drop(clients);
     // The lock, and the segments that are being written.
     assert!(unread <= 8, "{unread} files open for answers that nobody reads, {} without", open());
+    running.close().await;
+}
 
 /// What comes on a connection before anybody reads it is in no budget, so it is little: the window that the ledger gives.
 #[tokio::test(flavor = "multi_thread")]

@@ -31,37 +31,6 @@ pub fn sha512(parts: &[&[u8]]) -> [u8; 64] {
     hash
 }
 
-/// A hash that is fed piece by piece, for data that does not fit one buffer.
-#[derive(Clone)]
-pub struct Hasher(Context);
-
-impl Default for Hasher {
-    fn default() -> Self {
-        Self(Context::new(&SHA256))
-    }
-}
-
-impl std::fmt::Debug for Hasher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hasher")
-    }
-}
-
-impl Hasher {
-    /// Feeds the next piece.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// The SHA-256 of all pieces.
-    #[must_use]
-    pub fn finish(self) -> Hash {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(self.0.finish().as_ref());
-        hash
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +38,5 @@ mod tests {
     #[test]
     fn empty_is_the_hash_of_nothing() {
         assert_eq!(sha256(&[]), EMPTY);
-        assert_eq!(Hasher::default().finish(), EMPTY);
     }
 }

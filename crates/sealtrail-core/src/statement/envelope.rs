@@ -5,7 +5,7 @@ use crate::hash::sha256;
 use crate::key::{Algorithm, KeyError, KeyId, Signer, Verifier};
 use crate::name::Identity;
 
-use super::{BatchClaims, Claims, ClaimsError, Kind, OpenClaims};
+use super::{Claims, ClaimsError, Kind};
 
 /// Longest statement: an entry (65,535 bytes) less 255 bytes for what the ledger adds around it.
 pub const STATEMENT_BYTES_MAX: usize = 65_280;
@@ -152,24 +152,6 @@ impl Statement {
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.identity
-    }
-
-    /// The claims of an open, `None` for a batch.
-    #[must_use]
-    pub fn open(&self) -> Option<&OpenClaims> {
-        match &self.claims {
-            Claims::Open(claims) => Some(claims),
-            Claims::Batch(_) => None,
-        }
-    }
-
-    /// The claims of a batch, `None` for an open.
-    #[must_use]
-    pub fn batch(&self) -> Option<&BatchClaims> {
-        match &self.claims {
-            Claims::Batch(claims) => Some(claims),
-            Claims::Open(_) => None,
-        }
     }
 }
 

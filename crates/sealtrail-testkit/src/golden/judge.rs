@@ -180,7 +180,7 @@ fn statement(input: &Value) -> Result<Value, &'static str> {
         Claims::Open(claims) => open_claims(claims),
         Claims::Batch(claims) => batch_claims(claims),
     };
-    let kind = if statement.open().is_some() { "open" } else { "batch" };
+    let kind = if matches!(statement.claims(), Claims::Open(_)) { "open" } else { "batch" };
     Ok(json!({
         "algorithm": algorithm,
         "claims": claims,

@@ -8,7 +8,9 @@ use sealtrail_core::cbor::{Decoder, Encoder};
 use sealtrail_core::key::{Algorithm, KeyError, PublicKey, Signer, Verifier};
 use sealtrail_core::name::Identity;
 use sealtrail_core::note::VerifierKey;
-use sealtrail_core::statement::{Claims, SignedStatement, StatementError, UnverifiedStatement, seal};
+use sealtrail_core::statement::{
+    Claims, STATEMENT_BYTES_MAX, SignedStatement, StatementError, UnverifiedStatement, seal,
+};
 use sealtrail_testkit::small_order;
 
 use crate::make;
@@ -23,6 +25,16 @@ fn signed(algorithm: Algorithm) -> [(Rc<dyn Signer>, SignedStatement); 2] {
 
 fn verify(bytes: &[u8], key: &dyn Verifier) -> Result<Identity, StatementError> {
     UnverifiedStatement::decode(bytes)?.verify(key).map(|statement| statement.identity())
+}
+
+/// One byte more than a statement may have is too long, whatever it is.
+#[test]
+fn the_bound_of_a_statement_is_exact() {
+    let of = |bytes: usize| UnverifiedStatement::decode(&vec![0xd2; bytes]).unwrap_err();
+    assert_ne!(of(STATEMENT_BYTES_MAX), StatementError::TooLong);
+    for bytes in [STATEMENT_BYTES_MAX + 1, STATEMENT_BYTES_MAX + 2, 1 << 20] {
+        assert_eq!(of(bytes), StatementError::TooLong);
+    }
 }
 
 #[test]
